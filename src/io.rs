@@ -1,0 +1,11 @@
+//! The rooms with windows: sockets, disks, terminals, signals, and the clock.
+
+pub mod clock;
+pub mod driver;
+pub mod events;
+pub mod progress;
+pub mod signals;
+pub mod source;
+pub mod store;
+pub mod udp;
+pub mod workers;

@@ -1,0 +1,23 @@
+//! Homing copies files over UDP and gets every byte home although the network loses, repeats, delays, reorders and
+//! corrupts packets.
+//!
+//! The rooms, in floor order; a room imports only from lower floors. `ARCHITECTURE.md` has the map and the laws.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+// Ground: bytes, names, time, files as a range of bytes.
+pub mod chunker;
+pub mod codec;
+pub mod name;
+pub mod rtt;
+pub mod weather;
+
+// First floor: what a datagram says.
+pub mod packet;
+
+// Second floor: what every session is.
+pub mod session;
+
+// Third floor: which session a datagram belongs to.
+pub mod endpoint;

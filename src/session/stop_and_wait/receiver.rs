@@ -1,0 +1,470 @@
+//! The lab's receiver: one transfer on the server's side, from its start to the end of its memory.
+
+use super::numbering::{Numbering, Verdict};
+use super::{CLIENT_REASON, Placement, StoreFailure};
+use crate::chunker::{BLOCK, Gatherer};
+use crate::name::SafeName;
+use crate::packet::lab::{Message, Spelling, UNDECIDED_ACK};
+use std::time::{Duration, Instant};
+
+/// What a start said, once its name was found safe.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The spelling it came in, in which everything is answered.
+    pub spelling: Spelling,
+    /// Its sequence number.
+    pub seq: u64,
+    /// The file's name.
+    pub name: SafeName,
+    /// The file's size in bytes.
+    pub size: u64,
+    /// The peer is ours: it sends a checksum at the end.
+    pub checked: bool,
+    /// The start datagram's id, see [`super::start_id`].
+    pub id: [u8; 16],
+    /// The start datagram's length in bytes: no answer to it is longer.
+    pub length: usize,
+    /// Its acknowledgement, ready to send.
+    pub answer: Vec<u8>,
+    /// How the peer counts.
+    pub numbering: Numbering,
+}
+
+/// What the server is to answer to the datagram at hand: at most one datagram.
+pub type Reply = Option<Vec<u8>>;
+
+/// What the store is asked to do for this transfer, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// May this file come? Nothing is created yet.
+    Admit {
+        /// Under which name.
+        name: SafeName,
+        /// With how many bytes.
+        size: u64,
+    },
+    /// Append these bytes to the temporary file, which the first block creates.
+    Write(Vec<u8>),
+    /// Everything came: give the file its name, if its SHA-256 is the expected one.
+    Publish {
+        /// The sender's digest, in checked mode.
+        expected: Option<[u8; 32]>,
+    },
+    /// A start announced zero bytes: make the file, unless a non-empty one is there.
+    MakeEmpty,
+    /// Forget it; remove the temporary file.
+    Discard,
+}
+
+/// How a transfer stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The store is asked whether the file may come; the start is not answered yet.
+    Admitting,
+    /// Admitted and answered; no chunk yet, nothing on disk.
+    Open,
+    /// An empty file is being made for a zero-byte start.
+    MakingEmpty,
+    /// Chunks come.
+    Receiving,
+    /// All bytes came; the checksum is to come.
+    AwaitingChecksum,
+    /// The store gives the file its name; the answer waits for it.
+    Publishing {
+        /// What to answer when it is done.
+        answer: Vec<u8>,
+        /// The number of the message that is answered then.
+        seq: u64,
+        /// How long that message was: no answer is longer.
+        trigger: usize,
+    },
+    /// The file has its name.
+    Done,
+    /// It will not come to an end, for this reason.
+    Failed(String),
+}
+
+/// The server's half of one transfer.
+#[derive(Debug)]
+pub struct Receiver {
+    start: Start,
+    state: State,
+    numbering: Numbering,
+    received: u64,
+    last: Option<u64>,
+    /// The first chunk's length: in compact numbering only the last may differ.
+    first_length: Option<usize>,
+    gatherer: Gatherer,
+    unwritten: usize,
+    held: Reply,
+    /// The repeated message that may begin this transfer anew has come.
+    restart_armed: bool,
+    began: Instant,
+    last_heard: Instant,
+    last_new: Instant,
+    ended: Option<Instant>,
+    orders: Vec<Order>,
+    counts: Counts,
+}
+
+/// What the peer made us see twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages that came again: starts, chunks, checksums.
+    pub duplicates: u64,
+    /// Answers that were given again.
+    pub answered_again: u64,
+}
+
+impl Receiver {
+    /// A start came; the first order asks the store.
+    pub fn new(start: Start, now: Instant) -> Self {
+        Self {
+            numbering: start.numbering,
+            orders: vec![Order::Admit { name: start.name.clone(), size: start.size }],
+            start,
+            state: State::Admitting,
+            received: 0,
+            last: None,
+            first_length: None,
+            gatherer: Gatherer::default(),
+            unwritten: 0,
+            held: None,
+            restart_armed: false,
+            began: now,
+            last_heard: now,
+            last_new: now,
+            ended: None,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The same start again from the beginning, for a peer that sends the same file once more. It is answered already; the
+    /// store is asked all the same.
+    pub fn restarted(&self, now: Instant) -> Self {
+        Self { state: State::Open, ..Self::new(self.start.clone(), now) }
+    }
+
+    /// What the store is to do next.
+    pub fn poll_order(&mut self) -> Option<Order> {
+        (!self.orders.is_empty()).then(|| self.orders.remove(0))
+    }
+
+    /// What the start said.
+    pub fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// How the transfer stands.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Bytes received so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// What came twice.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Since when the transfer exists.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// When it ended; `None` while it runs.
+    pub fn ended(&self) -> Option<Instant> {
+        self.ended
+    }
+
+    /// A chunk or a checksum came: the peer's address is no invention.
+    pub fn is_proven(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// The last valid message's time; starts after the first do not count.
+    pub fn last_heard(&self) -> Instant {
+        self.last_heard
+    }
+
+    /// The store is at work on an answer; such a transfer is not given up.
+    pub fn is_publishing(&self) -> bool {
+        matches!(self.state, State::Publishing { .. })
+    }
+
+    /// The number of the message that the peer sends next, or the last one's.
+    pub fn current_seq(&self) -> u64 {
+        self.last.unwrap_or(self.start.seq)
+    }
+
+    /// The same start again. Before data and after the end it is answered again, in mid-transfer not: known clients would
+    /// step back.
+    pub fn handle_start(&mut self, now: Instant) -> Reply {
+        self.counts.duplicates += 1;
+        let quiet = now.saturating_duration_since(self.last_new) >= RESTART_AFTER_QUIET;
+        match &self.state {
+            State::Admitting | State::MakingEmpty | State::Publishing { .. } => return None,
+            State::Receiving | State::AwaitingChecksum if self.start.checked || !quiet => return None,
+            State::Failed(reason) if self.start.checked => {
+                return self.refuse(self.start.seq, reason, self.start.length);
+            }
+            State::Open => {}
+            State::Receiving | State::AwaitingChecksum | State::Done | State::Failed(_) => {
+                self.restart_armed = !self.start.checked;
+            }
+        }
+        self.answer_again(self.start.answer.clone())
+    }
+
+    /// Whether a chunk with this number begins the transfer anew: the start came again, and enough time has passed that
+    /// neither can be a late copy of the first time.
+    pub fn restarts_with(&self, seq: u64, now: Instant) -> bool {
+        let rested = match self.ended {
+            Some(ended) => now.saturating_duration_since(ended) >= RESTART_AFTER_END,
+            None => true, // the start armed it only after the quiet time
+        };
+        self.restart_armed && rested && matches!(self.start.numbering.judge(self.start.seq, None, seq), Verdict::New(_))
+    }
+
+    /// What this number says of a chunk.
+    pub fn judge(&self, seq: u64) -> Verdict {
+        self.numbering.judge(self.start.seq, self.last, seq)
+    }
+
+    /// A chunk came. `trigger` is the whole datagram's length.
+    pub fn handle_data(&mut self, seq: u64, bytes: &[u8], trigger: usize, now: Instant) -> Reply {
+        let verdict = self.judge(seq);
+        match &self.state {
+            State::Admitting | State::MakingEmpty | State::Publishing { .. } => None,
+            State::Failed(reason) if self.start.checked => self.refuse(seq, reason, trigger),
+            State::Failed(_) => None,
+            State::Open | State::Receiving => match verdict {
+                Verdict::New(numbering) => self.take_chunk(seq, bytes, numbering, trigger, now),
+                Verdict::Duplicate => self.handle_duplicate(seq, now),
+                Verdict::Stale => None,
+            },
+            State::AwaitingChecksum | State::Done => match verdict {
+                Verdict::Duplicate => self.handle_duplicate(seq, now),
+                // The empty chunk behind a zero-byte start whose file was made at once.
+                Verdict::New(_) if self.last.is_none() && self.start.size == 0 && !self.start.checked => {
+                    self.last = Some(seq);
+                    Some(self.acknowledgement(seq))
+                }
+                _ => None,
+            },
+        }
+    }
+
+    /// A checksum came that names our start.
+    pub fn handle_checksum(&mut self, seq: u64, sha256: [u8; 32], trigger: usize, now: Instant) -> Reply {
+        let next = self.last.unwrap_or(self.start.seq).wrapping_add(1);
+        if seq != next || !self.start.checked {
+            return None;
+        }
+        self.last_heard = now;
+        match &self.state {
+            State::Open if self.start.size == 0 => {}
+            State::AwaitingChecksum => {}
+            State::Done => return self.answer_again(ack(self.start.spelling, seq.wrapping_add(1))),
+            State::Failed(reason) => return self.refuse(seq, reason, trigger),
+            _ => return None,
+        }
+        let answer = ack(self.start.spelling, seq.wrapping_add(1));
+        self.state = State::Publishing { answer, seq, trigger };
+        self.orders.push(Order::Publish { expected: Some(sha256) });
+        None
+    }
+
+    /// A checksum came for our numbers that names another start: this session was opened by a damaged one.
+    pub fn handle_foreign_checksum(&mut self, seq: u64, trigger: usize, now: Instant) -> Reply {
+        self.fail("the start arrived damaged; nothing was saved".into(), now);
+        match &self.state {
+            State::Failed(reason) => self.refuse(seq, reason, trigger),
+            _ => None,
+        }
+    }
+
+    /// The client says that it stops. Only words that begin as ours do count; see [`CLIENT_REASON`].
+    pub fn handle_error(&mut self, seq: u64, reason: &[u8], now: Instant) {
+        let about_us = self.last.map_or(self.start.seq, |last| last).wrapping_add(1) == seq || self.last == Some(seq);
+        if self.start.checked && about_us && reason.starts_with(CLIENT_REASON.as_bytes()) && self.ended.is_none() {
+            self.fail(String::from_utf8_lossy(reason).into_owned(), now);
+        }
+    }
+
+    /// The store has decided on [`Order::Admit`]; a transfer that was begun anew may be under way already.
+    pub fn handle_admitted(&mut self, verdict: Result<(), StoreFailure>, now: Instant) -> Reply {
+        match verdict {
+            Err(StoreFailure { reason }) if self.state != State::Admitting => {
+                self.fail(reason, now);
+                None
+            }
+            Ok(()) if self.state != State::Admitting => None,
+            Ok(()) if self.start.size == 0 && !self.start.checked => {
+                self.state = State::MakingEmpty;
+                self.orders.push(Order::MakeEmpty);
+                None
+            }
+            Ok(()) => {
+                self.state = State::Open;
+                Some(self.start.answer.clone())
+            }
+            Err(StoreFailure { reason }) => {
+                let answer = self.refuse(self.start.seq, &reason, self.start.length);
+                self.end(State::Failed(reason), now);
+                answer
+            }
+        }
+    }
+
+    /// The store has written a block; an acknowledgement that was held back for it may go.
+    pub fn handle_written(&mut self, bytes: usize) -> Reply {
+        self.unwritten = self.unwritten.saturating_sub(bytes);
+        if self.unwritten <= BACKLOG_MAX / 2 { self.held.take() } else { None }
+    }
+
+    /// The store gave the file its name, or could not; or made an empty file, or found a non-empty one.
+    pub fn handle_published(&mut self, result: Result<Placement, StoreFailure>, now: Instant) -> Reply {
+        match (std::mem::replace(&mut self.state, State::Done), result) {
+            (State::Publishing { answer, .. }, Ok(_)) => {
+                self.end(State::Done, now);
+                Some(answer)
+            }
+            (State::Publishing { seq, trigger, .. }, Err(StoreFailure { reason })) => {
+                let answer = self.refuse(seq, &reason, trigger);
+                self.end(State::Failed(reason), now);
+                answer
+            }
+            (State::MakingEmpty, Ok(Placement::Kept)) => {
+                self.state = State::Open;
+                Some(self.start.answer.clone())
+            }
+            (State::MakingEmpty, Ok(Placement::Placed { .. })) => {
+                self.end(State::Done, now);
+                Some(self.start.answer.clone())
+            }
+            (State::MakingEmpty, Err(StoreFailure { reason })) => {
+                self.end(State::Failed(reason), now);
+                None
+            }
+            (other, _) => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// It will not come to an end: the store failed, the peer fell silent, the server stops.
+    pub fn fail(&mut self, reason: String, now: Instant) {
+        if self.ended.is_none() {
+            self.end(State::Failed(reason), now);
+            self.orders.push(Order::Discard);
+        }
+    }
+
+    /// An `e` for a peer of ours; others know no such message.
+    pub fn refuse(&self, seq: u64, reason: &str, trigger: usize) -> Reply {
+        if self.start.checked { refusal(seq, reason, trigger) } else { None }
+    }
+
+    fn take_chunk(&mut self, seq: u64, bytes: &[u8], numbering: Numbering, trigger: usize, now: Instant) -> Reply {
+        let left = self.start.size - self.received;
+        if let Some(slip) = numbering.slip(bytes.len(), self.first_length, left) {
+            self.fail(slip.into(), now);
+            return self.refuse(seq, slip, trigger);
+        }
+        let kept = usize::try_from(left).map_or(bytes, |left| bytes.get(..left).unwrap_or(bytes));
+        // While it is open how a compact peer counts, the same answer serves both.
+        let acknowledgement = self.acknowledgement(seq);
+        self.state = State::Receiving;
+        self.numbering = numbering;
+        self.last = Some(seq);
+        self.first_length.get_or_insert(bytes.len());
+        self.received += kept.len() as u64;
+        (self.last_heard, self.last_new, self.restart_armed) = (now, now, false);
+        if let Some(block) = self.gatherer.push(kept) {
+            self.write(block);
+        }
+        if self.received < self.start.size {
+            if self.unwritten > BACKLOG_MAX {
+                self.held = Some(acknowledgement);
+                return None;
+            }
+            return Some(acknowledgement);
+        }
+        let rest = self.gatherer.take();
+        if !rest.is_empty() {
+            self.write(rest);
+        }
+        if self.start.checked {
+            self.state = State::AwaitingChecksum;
+            return Some(acknowledgement);
+        }
+        self.orders.push(Order::Publish { expected: None });
+        self.state = State::Publishing { answer: acknowledgement, seq, trigger };
+        None
+    }
+
+    fn handle_duplicate(&mut self, seq: u64, now: Instant) -> Reply {
+        self.last_heard = now;
+        self.counts.duplicates += 1;
+        if self.held.is_some() {
+            return None;
+        }
+        self.answer_again(self.acknowledgement(seq))
+    }
+
+    fn answer_again(&mut self, answer: Vec<u8>) -> Reply {
+        self.counts.answered_again += 1;
+        Some(answer)
+    }
+
+    fn acknowledgement(&self, seq: u64) -> Vec<u8> {
+        match self.numbering.after(self.judge(seq)).next_after(seq) {
+            Some(next) => ack(self.start.spelling, next),
+            None => UNDECIDED_ACK.to_vec(),
+        }
+    }
+
+    fn write(&mut self, block: Vec<u8>) {
+        self.unwritten += block.len();
+        self.orders.push(Order::Write(block));
+    }
+
+    fn end(&mut self, state: State, now: Instant) {
+        self.state = state;
+        self.ended = Some(now);
+        self.held = None;
+        self.gatherer = Gatherer::default();
+    }
+}
+
+fn ack(spelling: Spelling, next: u64) -> Vec<u8> {
+    Message::Ack { next, bufsize: None, words: None }.to_datagram(spelling).unwrap_or_default()
+}
+
+/// `e | seq | reason`, cut to the length of what it answers; `None` when not even the reason's first letter fits.
+pub fn refusal(seq: u64, reason: &str, trigger: usize) -> Reply {
+    let mut datagram = Message::Error { seq, reason: reason.as_bytes() }.to_datagram(Spelling::Spaced).ok()?;
+    let header = datagram.len() - reason.len();
+    let mut end = trigger.min(datagram.len());
+    while end > header && !reason.is_char_boundary(end - header) {
+        end -= 1;
+    }
+    datagram.truncate(end);
+    (end > header).then_some(datagram)
+}
+
+/// A finished transfer begins anew with the same start no sooner than this.
+const RESTART_AFTER_END: Duration = Duration::from_secs(5);
+
+/// An unfinished one only when nothing new came for this long: far longer than copies wander, as long as a course client
+/// may need to be started again.
+const RESTART_AFTER_QUIET: Duration = Duration::from_secs(10);
+
+/// How many bytes may wait for the disk before acknowledgements wait too: two blocks on the way and two behind them.
+const BACKLOG_MAX: usize = 4 * BLOCK;
+

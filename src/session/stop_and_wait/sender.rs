@@ -1,0 +1,583 @@
+//! The lab's sender: a start, then chunk after chunk, each until it is acknowledged, then (towards our own server) a checksum.
+
+use super::{CLIENT_REASON, start_id};
+use crate::chunker::Cut;
+use crate::packet::lab::{self, Message, Spelling, Unspeakable};
+use crate::packet::{MAX_DATAGRAM, Packet};
+use crate::rtt::{Limits, Rtt};
+use crate::session::{CHECKED, Machine, Mode, OFFER_BASE, OFFER_SPAN, OFFER_START_MIN, OURS, Transmit, Via};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// What is to be sent, where, and how.
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    /// The server's addresses, best first; socket `n` reaches the n-th. The first that answers is kept.
+    pub peers: Vec<SocketAddr>,
+    /// The spelling; it cannot be probed for.
+    pub spelling: Spelling,
+    /// How to talk. In the compact spelling `Auto` means `Lab`.
+    pub mode: Mode,
+    /// The name to give the file there.
+    pub name: String,
+    /// The file's size in bytes.
+    pub size: u64,
+    /// 24 random bits: the offer's part of the first sequence number.
+    pub nonce: u32,
+    /// Give up after this long without an answer.
+    pub timeout: Duration,
+}
+
+/// What the application must do or may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The server answered the start.
+    Connected {
+        /// Its address.
+        peer: SocketAddr,
+        /// The largest datagram it wants, in bytes.
+        bufsize: usize,
+        /// The end will be verified by a checksum.
+        checked: bool,
+    },
+    /// Call [`Sender::handle_chunk`] with the next chunk.
+    WantsChunk {
+        /// Its largest length in bytes.
+        max: usize,
+        /// Where it may end.
+        cut: Cut,
+    },
+    /// Everything was cut: call [`Sender::handle_digest`] with the SHA-256 of it all.
+    WantsDigest,
+    /// A chunk was acknowledged.
+    Progress {
+        /// How many bytes are acknowledged in all.
+        acknowledged: u64,
+    },
+    /// It is over.
+    Over(Outcome),
+}
+
+/// How a transfer ended for the sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server has the file; in checked mode it compared the checksum.
+    Delivered,
+    /// Nothing came back for the whole time-out.
+    NoAnswer {
+        /// The kernel reported that the port is closed.
+        unreachable: bool,
+    },
+    /// The server will not have it, for this reason (as it said it; not yet safe to print).
+    Refused(String),
+    /// A server that knows the lab's protocol only was asked for more.
+    PlainServer,
+    /// The server has other bytes than were sent, or took them for another start's (its reason, not yet safe to print).
+    VerificationFailed(String),
+    /// Everything was sent, and the end was not confirmed.
+    NotConfirmed,
+    /// The application stopped it.
+    Stopped,
+}
+
+/// What the transfer has cost so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Datagrams sent, repeats included.
+    pub sent: u64,
+    /// Datagrams sent again.
+    pub retransmissions: u64,
+    /// Datagrams that came and were not what was waited for: duplicates, garbage, late acknowledgements.
+    pub ignored: u64,
+    /// Bytes acknowledged.
+    pub acknowledged: u64,
+    /// The longest chunk in bytes.
+    pub chunk: usize,
+    /// The smoothed round trip.
+    pub rtt: Option<Duration>,
+}
+
+/// The client's half of a transfer; see the module's first lines and [`crate::session`] for the order of calls.
+pub struct Sender {
+    transfer: Transfer,
+    phase: Phase,
+    /// Which of the peers is spoken to.
+    peer: usize,
+    refusals: u32,
+    rtt: Rtt,
+    in_flight: Option<InFlight>,
+    last_heard: Instant,
+    /// The acknowledgement of the start, once it came.
+    link: Link,
+    start_id: [u8; 16],
+    prepared: Option<Vec<u8>>,
+    supplied: u64,
+    digest: Option<[u8; 32]>,
+    stats: Stats,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Starting,
+    Sending,
+    Closing,
+    Over,
+}
+
+/// The one message in the air.
+struct InFlight {
+    seq: u64,
+    /// The number that acknowledges it.
+    awaits: u64,
+    payload: usize,
+    datagram: Vec<u8>,
+    first_sent: Instant,
+    timeouts: u32,
+    due: Instant,
+}
+
+/// What the start's acknowledgement settled.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    checked: bool,
+    bufsize: usize,
+    counting: Counting,
+    next_seq: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counting {
+    /// Each number one more than the last.
+    Consecutive,
+    /// 1, 0, 1, 0, ...
+    Alternating,
+}
+
+impl Counting {
+    fn after(self, seq: u64) -> u64 {
+        match self {
+            Counting::Consecutive => seq.wrapping_add(1),
+            Counting::Alternating => seq.wrapping_add(1) % 2,
+        }
+    }
+}
+
+impl Sender {
+    /// Begins a transfer: the start is the first datagram to poll.
+    ///
+    /// # Errors
+    /// [`Unspeakable`] when the name makes the start longer than any lab server reads.
+    ///
+    /// # Panics
+    /// When there is no peer.
+    pub fn new(transfer: Transfer, now: Instant) -> Result<Self, Unspeakable> {
+        assert!(!transfer.peers.is_empty(), "a transfer needs a peer");
+        let (seq, datagram) = start_datagram(&transfer)?;
+        let limits = limits_before_contact(&transfer);
+        let mut sender = Self {
+            phase: Phase::Starting,
+            peer: 0,
+            refusals: 0,
+            rtt: Rtt::new(limits),
+            in_flight: None,
+            last_heard: now,
+            link: Link { checked: false, bufsize: 0, counting: Counting::Consecutive, next_seq: 0 },
+            start_id: start_id(&datagram),
+            prepared: None,
+            supplied: 0,
+            digest: None,
+            stats: Stats::default(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            transfer,
+        };
+        sender.launch(seq, seq.wrapping_add(1), 0, datagram, now);
+        Ok(sender)
+    }
+
+    /// The next event; see [`Event`] for what each asks for.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The answer to [`Event::WantsChunk`].
+    pub fn handle_chunk(&mut self, chunk: Vec<u8>, now: Instant) {
+        if self.phase != Phase::Sending {
+            return;
+        }
+        self.supplied += chunk.len() as u64;
+        self.prepared = Some(chunk);
+        if self.in_flight.is_none() {
+            self.send_prepared(now);
+        }
+    }
+
+    /// The answer to [`Event::WantsDigest`].
+    pub fn handle_digest(&mut self, digest: [u8; 32], now: Instant) {
+        self.digest = Some(digest);
+        if self.phase == Phase::Sending && self.in_flight.is_none() {
+            self.advance(now);
+        }
+    }
+
+    /// Stops: interrupted, or the source changed. A server of ours is told.
+    pub fn handle_abort(&mut self, reason: &str) {
+        if self.link.checked && matches!(self.phase, Phase::Sending | Phase::Closing) {
+            let seq = self.in_flight.as_ref().map_or(self.link.next_seq, |message| message.seq);
+            let reason = format!("{CLIENT_REASON}{reason}");
+            let message = Message::Error { seq, reason: reason.as_bytes() };
+            if let Ok(bytes) = message.to_datagram(self.transfer.spelling) {
+                self.transmit(bytes);
+            }
+        }
+        self.finish(Outcome::Stopped);
+    }
+
+    /// What it has cost so far.
+    pub fn stats(&self) -> Stats {
+        Stats { rtt: self.rtt.smoothed(), ..self.stats }
+    }
+
+    /// Handles a message from the peer that is spoken to; says whether it was waited for.
+    fn handle_message(&mut self, message: &Message<'_>, now: Instant) -> bool {
+        let Some((seq, awaits)) = self.in_flight.as_ref().map(|message| (message.seq, message.awaits)) else {
+            return false;
+        };
+        match *message {
+            Message::Ack { next, bufsize, words } if self.phase == Phase::Starting => {
+                self.on_start_ack(next, bufsize, words, now)
+            }
+            Message::Ack { next, words: None, .. } if next == awaits || self.is_undecided_ack(seq, next) => {
+                self.on_acknowledged(now);
+                true
+            }
+            Message::Refusal { next } if next == awaits && self.transfer.spelling == Spelling::Compact => {
+                self.on_refusal();
+                true
+            }
+            Message::Error { seq: refused, reason } if self.concerns_us(refused, seq) => {
+                let reason = String::from_utf8_lossy(reason).into_owned();
+                let outcome = match self.phase {
+                    Phase::Closing => Outcome::VerificationFailed(reason),
+                    _ => Outcome::Refused(reason),
+                };
+                self.finish(outcome);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// An `e` refuses what is in the air, or (a server that goes away) what it acknowledged last. Only our own servers send it.
+    fn concerns_us(&self, refused: u64, seq: u64) -> bool {
+        match self.phase {
+            Phase::Starting => refused == seq && self.offers(),
+            _ => self.link.checked && (refused == seq || refused.wrapping_add(1) == seq),
+        }
+    }
+
+    /// `a|02` acknowledges the first compact chunk to whoever reads one digit and to whoever reads a number.
+    fn is_undecided_ack(&self, seq: u64, next: u64) -> bool {
+        self.link.counting == Counting::Alternating && self.stats.acknowledged == 0 && (seq, next) == (1, 2)
+    }
+
+    /// Is this the acknowledgement of our start? A fourth field that is not ours was damaged on the way: taking it for a plain
+    /// server's would drop the checksum from the end.
+    fn on_start_ack(&mut self, next: u64, bufsize: Option<u64>, words: Option<&[u8]>, now: Instant) -> bool {
+        let awaited = self.in_flight.as_ref().is_some_and(|start| start.awaits == next);
+        let compact = self.transfer.spelling == Spelling::Compact;
+        // One known server always answers 0 and goes on from there.
+        if !awaited && (next != 0 || compact) {
+            return false;
+        }
+        let counting = match bufsize {
+            None | Some(COMPACT_DATAGRAM) if compact => Counting::Alternating,
+            _ => Counting::Consecutive,
+        };
+        let limit = bufsize.unwrap_or(if compact { COMPACT_DATAGRAM } else { SPACED_DATAGRAM });
+        let bufsize = usize::try_from(limit).unwrap_or(MAX_DATAGRAM).min(MAX_DATAGRAM);
+        if bufsize < BUFSIZE_MIN {
+            return false;
+        }
+        let checked = match words.map(|words| offers_checked(words)) {
+            None => false,
+            Some(true) if self.offers() && awaited => true,
+            Some(_) => return false,
+        };
+        self.settle_round_trip(now);
+        self.link = Link { checked, bufsize, counting, next_seq: next };
+        self.in_flight = None;
+        if self.transfer.mode == Mode::Checked && !checked {
+            self.finish(Outcome::PlainServer);
+            return true;
+        }
+        self.phase = Phase::Sending;
+        self.rtt.set_limits(limits_after_contact(self.transfer.spelling, checked));
+        let peer = self.address();
+        self.events.push_back(Event::Connected { peer, bufsize, checked });
+        self.want_next();
+        if self.transfer.size == 0 && !checked {
+            // Of the known servers about half make an empty file only when an empty chunk comes.
+            self.prepared = Some(Vec::new());
+            self.send_prepared(now);
+        }
+        true
+    }
+
+    fn on_acknowledged(&mut self, now: Instant) {
+        self.settle_round_trip(now);
+        let Some(message) = self.in_flight.take() else { return };
+        if self.phase == Phase::Closing {
+            self.finish(Outcome::Delivered);
+            return;
+        }
+        self.stats.acknowledged += message.payload as u64;
+        self.events.push_back(Event::Progress { acknowledged: self.stats.acknowledged });
+        self.advance(now);
+    }
+
+    /// A full server says so at once; to a chunk only a server says it that has lost the session.
+    fn on_refusal(&mut self) {
+        let outcome = match self.phase {
+            Phase::Sending if self.supplied == self.transfer.size && self.prepared.is_none() => Outcome::NotConfirmed,
+            Phase::Sending => Outcome::Refused("the server no longer knows this transfer".into()),
+            _ => Outcome::Refused("the server is full".into()),
+        };
+        self.finish(outcome);
+    }
+
+    /// Nothing is in the air: send what is ready, or close.
+    fn advance(&mut self, now: Instant) {
+        if self.prepared.is_some() {
+            self.send_prepared(now);
+        } else if self.stats.acknowledged < self.transfer.size {
+            // The application still owes us a chunk; handle_chunk goes on.
+        } else if !self.link.checked {
+            self.finish(Outcome::Delivered);
+        } else if let Some(sha256) = self.digest {
+            self.phase = Phase::Closing;
+            let seq = self.link.next_seq;
+            let message = Message::Checksum { seq, sha256, start: self.start_id };
+            if let Ok(datagram) = message.to_datagram(self.transfer.spelling) {
+                self.launch(seq, seq.wrapping_add(1), 0, datagram, now);
+            }
+        }
+    }
+
+    fn send_prepared(&mut self, now: Instant) {
+        let Some(chunk) = self.prepared.take() else { return };
+        let seq = self.link.next_seq;
+        let next = self.link.counting.after(seq);
+        self.link.next_seq = next;
+        self.stats.chunk = self.stats.chunk.max(chunk.len());
+        // Within the bufsize that was checked, so it fits a datagram.
+        if let Ok(datagram) = (Message::Data { seq, bytes: &chunk }).to_datagram(self.transfer.spelling) {
+            self.launch(seq, next, chunk.len(), datagram, now);
+        }
+        self.want_next();
+    }
+
+    /// Asks for the chunk after this one while this one is in the air, so that reading and hashing cost no round trip.
+    fn want_next(&mut self) {
+        if self.supplied < self.transfer.size {
+            let header = lab::data_header_length(self.link.next_seq, self.transfer.spelling);
+            let max = self.link.bufsize - header.min(self.link.bufsize - 1);
+            let plain_spaced = !self.link.checked && self.transfer.spelling == Spelling::Spaced;
+            let cut = if plain_spaced { Cut::InsideSeparators } else { Cut::Anywhere };
+            self.events.push_back(Event::WantsChunk { max, cut });
+        } else if self.link.checked && self.digest.is_none() {
+            self.events.push_back(Event::WantsDigest);
+        }
+    }
+
+    fn launch(&mut self, seq: u64, awaits: u64, payload: usize, datagram: Vec<u8>, now: Instant) {
+        self.transmit(datagram.clone());
+        let due = now + self.rtt.timeout(0);
+        self.in_flight = Some(InFlight { seq, awaits, payload, datagram, first_sent: now, timeouts: 0, due });
+    }
+
+    fn transmit(&mut self, bytes: Vec<u8>) {
+        self.stats.sent += 1;
+        self.transmits.push_back(Transmit { via: Via::socket(self.peer), to: self.address(), bytes });
+    }
+
+    /// The only place that repeats a message: its time-out. A duplicate acknowledgement never does (RFC 1123 4.2.3.1).
+    fn retransmit(&mut self, now: Instant) {
+        if self.phase == Phase::Starting {
+            self.peer = (self.peer + 1) % self.transfer.peers.len();
+        }
+        let Some(message) = self.in_flight.as_mut() else { return };
+        message.timeouts += 1;
+        message.due = now + self.rtt.timeout(message.timeouts);
+        let datagram = message.datagram.clone();
+        self.stats.retransmissions += 1;
+        self.transmit(datagram);
+    }
+
+    /// Karn's rule: only a message that was sent once is measured.
+    fn settle_round_trip(&mut self, now: Instant) {
+        self.last_heard = now;
+        let Some(message) = self.in_flight.as_ref() else { return };
+        let elapsed = now.saturating_duration_since(message.first_sent);
+        if message.timeouts == 0 {
+            self.rtt.sample(elapsed);
+        } else {
+            self.rtt.on_ambiguous(elapsed);
+        }
+    }
+
+    fn give_up(&mut self) {
+        let all_sent = self.supplied == self.transfer.size && self.prepared.is_none();
+        let outcome = match self.phase {
+            Phase::Closing => Outcome::NotConfirmed,
+            Phase::Sending if all_sent && !self.link.checked => Outcome::NotConfirmed,
+            _ => Outcome::NoAnswer { unreachable: false },
+        };
+        self.finish(outcome);
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        if self.phase != Phase::Over {
+            self.phase = Phase::Over;
+            self.in_flight = None;
+            self.events.push_back(Event::Over(outcome));
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.transfer.peers[self.peer]
+    }
+
+    fn offers(&self) -> bool {
+        offers(&self.transfer)
+    }
+}
+
+impl Machine for Sender {
+    fn handle_datagram(&mut self, via: Via, from: SocketAddr, datagram: &[u8], now: Instant) {
+        let known = self.transfer.peers.iter().position(|peer| *peer == from).filter(|_| self.phase != Phase::Over);
+        let Some(peer) = known.filter(|&peer| peer == via.socket && (peer == self.peer || self.phase == Phase::Starting)) else {
+            self.stats.ignored += 1;
+            return;
+        };
+        let spoken_to = std::mem::replace(&mut self.peer, peer);
+        let awaited = match Packet::decode(datagram) {
+            Ok(Packet::Lab(spelling, message)) if spelling == self.transfer.spelling => {
+                self.handle_message(&message, now)
+            }
+            _ => false,
+        };
+        if !awaited {
+            self.peer = spoken_to;
+            self.stats.ignored += 1;
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        let Some(due) = self.in_flight.as_ref().map(|message| message.due) else { return };
+        if now >= self.last_heard + self.transfer.timeout {
+            self.give_up();
+        } else if now >= due {
+            self.retransmit(now);
+        }
+    }
+
+    /// Before any answer, a closed port is as good as an answer: try the next address, and end after three such reports
+    /// over at least a second. After contact it proves nothing (anybody can forge it); time decides.
+    fn handle_unreachable(&mut self, socket: usize, now: Instant) {
+        if self.phase != Phase::Starting || socket != self.peer {
+            return;
+        }
+        self.refusals += 1;
+        let first_sent = self.in_flight.as_ref().map_or(now, |start| start.first_sent);
+        if self.refusals >= UNREACHABLE_MIN && now.saturating_duration_since(first_sent) >= UNREACHABLE_AFTER {
+            self.finish(Outcome::NoAnswer { unreachable: true });
+        } else if (self.refusals as usize) < self.transfer.peers.len() {
+            self.retransmit(now);
+        }
+    }
+
+    fn poll_transmit(&mut self, _now: Instant) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.in_flight.as_ref().map(|message| message.due.min(self.last_heard + self.transfer.timeout))
+    }
+}
+
+fn offers(transfer: &Transfer) -> bool {
+    transfer.spelling == Spelling::Spaced && transfer.mode != Mode::Lab
+}
+
+/// The start: number 0, or the offer, padded so that the answer is never longer.
+fn start_datagram(transfer: &Transfer) -> Result<(u64, Vec<u8>), Unspeakable> {
+    let seq = if offers(transfer) { OFFER_BASE + u64::from(transfer.nonce) % OFFER_SPAN } else { 0 };
+    let digits = transfer.size.checked_ilog10().unwrap_or(0) as usize + 1;
+    let name = transfer.name.as_bytes();
+    let plain = Message::Start { seq, name, size: transfer.size, size_digits: digits };
+    let mut datagram = plain.to_datagram(transfer.spelling)?;
+    if offers(transfer) && datagram.len() < OFFER_START_MIN {
+        let size_digits = digits + OFFER_START_MIN - datagram.len();
+        let padded = Message::Start { seq, name, size: transfer.size, size_digits };
+        datagram = padded.to_datagram(transfer.spelling)?;
+    }
+    if datagram.len() > START_MAX {
+        return Err(Unspeakable::TooLong(datagram.len()));
+    }
+    Ok((seq, datagram))
+}
+
+fn offers_checked(words: &[u8]) -> bool {
+    let mut words = words.split(|byte| *byte == b' ');
+    words.next() == Some(OURS.as_bytes()) && words.any(|word| word == CHECKED.as_bytes())
+}
+
+fn limits_before_contact(transfer: &Transfer) -> Limits {
+    let initial = match transfer.spelling {
+        Spelling::Spaced => Duration::from_millis(500),
+        Spelling::Compact => Duration::from_secs(1),
+    };
+    Limits { initial, ..limits_after_contact(transfer.spelling, offers(transfer)) }
+}
+
+/// Why these bounds: our own server answers within a millisecond, so the path alone decides, and 20 ms is what a busy
+/// machine may sleep too long. Course servers pause for prints and disks, and many store a repeated chunk twice: 200 ms, as
+/// Linux does. They also forget a silent session after 3 s, hence at most 1 s between repeats and 2.5 s at all. Towards our own
+/// server one datagram a second is no burden for any path, and giving up is a matter of time, so more tries mean more
+/// files delivered at heavy loss.
+fn limits_after_contact(spelling: Spelling, checked: bool) -> Limits {
+    let initial = Duration::from_millis(500);
+    let backoff_max = Duration::from_secs(1);
+    match (spelling, checked) {
+        (Spelling::Spaced, true) => {
+            Limits { initial, min: Duration::from_millis(20), backoff_max, kept_max: Duration::from_secs(60) }
+        }
+        (Spelling::Spaced, false) => {
+            Limits { initial, min: Duration::from_millis(200), backoff_max, kept_max: Duration::from_millis(2500) }
+        }
+        (Spelling::Compact, _) => {
+            Limits { initial, min: Duration::from_millis(200), backoff_max, kept_max: Duration::from_secs(60) }
+        }
+    }
+}
+
+/// What a spaced server reads that announces no size; every known one reads 1024.
+const SPACED_DATAGRAM: u64 = 1024;
+
+/// What every compact server reads; announcing another size is how the 2021 servers are told apart.
+pub(super) const COMPACT_DATAGRAM: u64 = 20_480;
+
+/// An announced buffer below this is damage, not a wish: no header and no file would get through.
+const BUFSIZE_MIN: usize = 64;
+
+/// No lab server reads a longer start.
+const START_MAX: usize = 1024;
+
+/// How many reports of a closed port end the start, and how long after its first copy at the earliest: a server that is
+/// just being started gets its second.
+const UNREACHABLE_MIN: u32 = 3;
+const UNREACHABLE_AFTER: Duration = Duration::from_secs(1);
