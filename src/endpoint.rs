@@ -449,7 +449,10 @@ impl Endpoint {
         let mut old = Vec::new();
         for entry in self.peers.values().flatten() {
             match entry.receiver.ended() {
-                Some(ended) if now.saturating_duration_since(ended) >= REMEMBERED_FOR => old.push(entry.id),
+                // While its last message is still repeated, an ended transfer is not old.
+                Some(ended) if now.saturating_duration_since(ended.max(entry.receiver.last_heard())) >= REMEMBERED_FOR => {
+                    old.push(entry.id);
+                }
                 None if !entry.receiver.is_publishing()
                     && now.saturating_duration_since(entry.receiver.last_heard()) >= self.config.idle_timeout =>
                 {

@@ -11,9 +11,10 @@ pub struct Rtt {
     limits: Limits,
     smoothed: Option<Duration>,
     variation: Duration,
-    latest: Duration,
-    /// RFC 6298 section 5: after a time-out the backed-off value stays until a round trip is measured again.
+    /// In the sense of RFC 6298 section 5: a raised time-out stays until a round trip is measured again.
     kept: Option<Duration>,
+    /// Messages since the last sample that could not be measured.
+    ambiguous: u32,
 }
 
 /// The bounds of the retransmission time-out towards one kind of peer.
@@ -32,7 +33,7 @@ pub struct Limits {
 impl Rtt {
     /// Nothing is known yet.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, smoothed: None, variation: Duration::ZERO, latest: Duration::ZERO, kept: None }
+        Self { limits, smoothed: None, variation: Duration::ZERO, kept: None, ambiguous: 0 }
     }
 
     /// Changes the bounds once it is known who the peer is.
@@ -42,8 +43,8 @@ impl Rtt {
 
     /// A round trip of a message that was sent exactly once (RFC 6298 (2.2) and (2.3)).
     pub fn sample(&mut self, round_trip: Duration) {
-        self.latest = round_trip;
         self.kept = None;
+        self.ambiguous = 0;
         match self.smoothed {
             None => {
                 self.smoothed = Some(round_trip);
@@ -57,13 +58,19 @@ impl Rtt {
         }
     }
 
-    /// A message that was sent more than once is acknowledged, `since_first` after it was sent for the first time.
+    /// A message that was sent more than once is acknowledged, `since_first` after it was sent for the first time, after it
+    /// had timed out `timeouts` times.
     ///
-    /// Nobody knows which copy was answered, so nothing is measured; but the round trip was at most `since_first`, and the
-    /// next message waits that long (within [`Limits::kept_max`]). Without this a path whose round trip exceeds a capped
-    /// back-off would never yield a sample: every message would be repeated for ever.
-    pub fn on_ambiguous(&mut self, since_first: Duration) {
-        self.kept = Some(since_first.clamp(self.estimate(), self.limits.kept_max.max(self.estimate())));
+    /// Nobody knows which copy was answered, so nothing is measured. But as long as nothing could be measured at all, or
+    /// could no longer be ([`STALE_AFTER`]), the round trip may be longer than the time-out, and then every message would be
+    /// repeated for ever. So the next time-out grows: to what the answer took at most, but no more than twofold, since the
+    /// reason may also be losses.
+    pub fn on_ambiguous(&mut self, since_first: Duration, timeouts: u32) {
+        self.ambiguous += 1;
+        if self.smoothed.is_none() || self.ambiguous >= STALE_AFTER {
+            let longest = self.limits.kept_max.max(self.estimate());
+            self.kept = Some((since_first + since_first / 8).min(self.timeout(timeouts) * 2).min(longest));
+        }
     }
 
     /// How long to wait for the answer to a message that has already timed out `timeouts` times.
@@ -94,6 +101,10 @@ impl Rtt {
 /// path of 2.2 s the variation decays to nothing after some equal round trips, and then an eighth (RFC 9002's time
 /// threshold is 9/8 as well) keeps a little more queueing from being taken for a loss.
 const GRANULARITY: Duration = Duration::from_millis(10);
+
+/// After so many messages in a row that had to be repeated the last measurement says nothing about the path any more: at a
+/// loss of one message in two that happens once in 256 messages, on a path that became slower at once.
+const STALE_AFTER: u32 = 8;
 
 #[cfg(test)]
 mod tests {
@@ -144,12 +155,28 @@ mod tests {
     #[test]
     fn karn_measures_nothing_but_the_next_message_waits_long_enough() {
         let mut rtt = Rtt::new(PLAIN);
-        rtt.on_ambiguous(ms(2200));
+        rtt.on_ambiguous(ms(2200), 2);
         assert_eq!(rtt.smoothed(), None);
-        assert_eq!(rtt.timeout(0), ms(2200));
-        rtt.on_ambiguous(ms(9000));
+        assert_eq!(rtt.timeout(0), ms(2000));
+        rtt.on_ambiguous(ms(2200), 1);
+        assert_eq!(rtt.timeout(0), ms(2475));
+        rtt.on_ambiguous(ms(9000), 3);
         assert_eq!(rtt.timeout(0), ms(2500));
         rtt.sample(ms(1));
         assert_eq!(rtt.timeout(0), ms(20));
+    }
+
+    #[test]
+    fn losses_do_not_raise_the_time_out_but_a_path_that_became_slow_does() {
+        let mut rtt = Rtt::new(LIMITS);
+        rtt.sample(ms(10));
+        let before = rtt.timeout(0);
+        for _ in 1..STALE_AFTER {
+            rtt.on_ambiguous(ms(900), 3);
+        }
+        assert_eq!(rtt.timeout(0), before);
+        rtt.on_ambiguous(ms(2200), 6);
+        rtt.on_ambiguous(ms(2200), 1);
+        assert_eq!(rtt.timeout(0), ms(2475));
     }
 }

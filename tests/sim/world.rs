@@ -83,7 +83,8 @@ pub struct Disk {
 
 impl World {
     pub fn new(plans: &[Plan], seed: u64) -> Self {
-        Self::with_config(plans, seed, Config::default())
+        let config = Config { idle_timeout: Duration::from_secs(600), ..Config::default() };
+        Self::with_config(plans, seed, config)
     }
 
     pub fn with_config(plans: &[Plan], seed: u64, config: Config) -> Self {

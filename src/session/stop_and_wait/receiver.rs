@@ -97,8 +97,8 @@ pub struct Receiver {
     gatherer: Gatherer,
     unwritten: usize,
     held: Reply,
-    /// The repeated message that may begin this transfer anew has come.
-    restart_armed: bool,
+    /// When the repeated start came that may begin this transfer anew.
+    restart_armed: Option<Instant>,
     began: Instant,
     last_heard: Instant,
     last_new: Instant,
@@ -130,7 +130,7 @@ impl Receiver {
             gatherer: Gatherer::default(),
             unwritten: 0,
             held: None,
-            restart_armed: false,
+            restart_armed: None,
             began: now,
             last_heard: now,
             last_new: now,
@@ -213,7 +213,8 @@ impl Receiver {
             }
             State::Open => {}
             State::Receiving | State::AwaitingChecksum | State::Done | State::Failed(_) => {
-                self.restart_armed = !self.start.checked;
+                // An empty file begun anew would be the same file.
+                self.restart_armed = (!self.start.checked && self.start.size > 0).then_some(now);
             }
         }
         self.answer_again(self.start.answer.clone())
@@ -222,11 +223,13 @@ impl Receiver {
     /// Whether a chunk with this number begins the transfer anew: the start came again, and enough time has passed that
     /// neither can be a late copy of the first time.
     pub fn restarts_with(&self, seq: u64, now: Instant) -> bool {
-        let rested = match self.ended {
-            Some(ended) => now.saturating_duration_since(ended) >= RESTART_AFTER_END,
-            None => true, // the start armed it only after the quiet time
-        };
-        self.restart_armed && rested && matches!(self.start.numbering.judge(self.start.seq, None, seq), Verdict::New(_))
+        let Some(armed) = self.restart_armed else { return false };
+        let rested = self.ended.is_none_or(|ended| {
+            // The only chunk of a small file may be repeated for long; there the start itself must be too late to be a copy.
+            let since = if self.last == Some(seq) { armed } else { now };
+            since.saturating_duration_since(ended) >= RESTART_AFTER_END
+        });
+        rested && matches!(self.start.numbering.judge(self.start.seq, None, seq), Verdict::New(_))
     }
 
     /// What this number says of a chunk.
@@ -384,7 +387,7 @@ impl Receiver {
         self.last = Some(seq);
         self.first_length.get_or_insert(bytes.len());
         self.received += kept.len() as u64;
-        (self.last_heard, self.last_new, self.restart_armed) = (now, now, false);
+        (self.last_heard, self.last_new, self.restart_armed) = (now, now, None);
         if let Some(block) = self.gatherer.push(kept) {
             self.write(block);
         }

@@ -425,7 +425,7 @@ impl Sender {
         if message.timeouts == 0 {
             self.rtt.sample(elapsed);
         } else {
-            self.rtt.on_ambiguous(elapsed);
+            self.rtt.on_ambiguous(elapsed, message.timeouts);
         }
     }
 
@@ -554,13 +554,13 @@ fn limits_after_contact(spelling: Spelling, checked: bool) -> Limits {
     let backoff_max = Duration::from_secs(1);
     match (spelling, checked) {
         (Spelling::Spaced, true) => {
-            Limits { initial, min: Duration::from_millis(20), backoff_max, kept_max: Duration::from_secs(60) }
+            Limits { initial, min: Duration::from_millis(20), backoff_max, kept_max: Duration::from_secs(3) }
         }
         (Spelling::Spaced, false) => {
             Limits { initial, min: Duration::from_millis(200), backoff_max, kept_max: Duration::from_millis(2500) }
         }
         (Spelling::Compact, _) => {
-            Limits { initial, min: Duration::from_millis(200), backoff_max, kept_max: Duration::from_secs(60) }
+            Limits { initial, min: Duration::from_millis(200), backoff_max, kept_max: Duration::from_secs(3) }
         }
     }
 }
