@@ -75,6 +75,11 @@ impl<R: Read> Chunker<R> {
         Ok(chunk)
     }
 
+    /// Whether all of the source has been cut.
+    pub fn is_at_end(&self) -> bool {
+        self.taken == self.size
+    }
+
     /// SHA-256 of all chunks so far.
     pub fn digest(&self) -> [u8; 32] {
         self.hasher.clone().finalize().into()

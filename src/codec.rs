@@ -78,10 +78,7 @@ pub fn decimal(field: &[u8]) -> Result<u64, BadNumber> {
             return Err(BadNumber::NotADigit(at));
         }
         let digit = u64::from(byte - b'0');
-        value = value
-            .checked_mul(10)
-            .and_then(|tens| tens.checked_add(digit))
-            .ok_or(BadNumber::Overflow)?;
+        value = value.checked_mul(10).and_then(|tens| tens.checked_add(digit)).ok_or(BadNumber::Overflow)?;
     }
     Ok(value)
 }

@@ -30,12 +30,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            bufsize: 1400,
-            max_sessions: 1024,
-            max_sessions_per_address: 256,
-            idle_timeout: Duration::from_secs(30),
-        }
+        Self { bufsize: 1400, max_sessions: 1024, max_sessions_per_address: 256, idle_timeout: Duration::from_secs(30) }
     }
 }
 
@@ -207,9 +202,10 @@ impl Endpoint {
             if entry.receiver.ended().is_some() || entry.receiver.is_publishing() {
                 continue;
             }
-            let told = entry.receiver.is_proven().then(|| {
-                entry.receiver.refuse(entry.receiver.current_seq(), SHUTDOWN, usize::MAX)
-            });
+            let told = entry
+                .receiver
+                .is_proven()
+                .then(|| entry.receiver.refuse(entry.receiver.current_seq(), SHUTDOWN, usize::MAX));
             entry.receiver.fail(SHUTDOWN.into(), now);
             self.settle(id, told.flatten(), now);
         }
@@ -273,7 +269,10 @@ impl Endpoint {
         }
         // Bytes that differ from the start of a transfer of ours under way, though its number is random: damage.
         if entries.iter().any(|entry| {
-            entry.running && entry.receiver.is_proven() && entry.receiver.start().checked && entry.receiver.start().seq == start.seq
+            entry.running
+                && entry.receiver.is_proven()
+                && entry.receiver.start().checked
+                && entry.receiver.start().seq == start.seq
         }) {
             return;
         }
@@ -358,7 +357,13 @@ impl Endpoint {
 
     /// Says no in the only way the peer's spelling has for it.
     fn turn_away(
-        &mut self, via: Via, peer: SocketAddr, start: &StartMessage<'_>, checked: bool, reason: &str, length: usize,
+        &mut self,
+        via: Via,
+        peer: SocketAddr,
+        start: &StartMessage<'_>,
+        checked: bool,
+        reason: &str,
+        length: usize,
     ) {
         let full = self.running >= self.config.max_sessions;
         let bytes = match start.spelling {
@@ -376,7 +381,15 @@ impl Endpoint {
         self.events.push_back(Event::Refused { peer, name, reason: reason.to_string() });
     }
 
-    fn handle_data(&mut self, peer: SocketAddr, spelling: Spelling, seq: u64, bytes: &[u8], length: usize, now: Instant) {
+    fn handle_data(
+        &mut self,
+        peer: SocketAddr,
+        spelling: Spelling,
+        seq: u64,
+        bytes: &[u8],
+        length: usize,
+        now: Instant,
+    ) {
         let Some(entries) = self.peers.get_mut(&peer) else { return };
         let Some(at) = owner(entries, spelling, seq, now) else { return };
         let Some(entry) = entries.get_mut(at) else { return };
@@ -395,7 +408,8 @@ impl Endpoint {
     /// One address sends one file at a time: with the first chunk of a transfer its unfinished ones are over.
     fn supersede(&mut self, peer: SocketAddr, id: SessionId, now: Instant) {
         let entries = self.peers.get_mut(&peer).map(Vec::as_mut_slice).unwrap_or_default();
-        let others = entries.iter_mut().filter(|entry| entry.id != id && entry.running && !entry.receiver.is_publishing());
+        let others =
+            entries.iter_mut().filter(|entry| entry.id != id && entry.running && !entry.receiver.is_publishing());
         let mut over = Vec::new();
         for entry in others {
             entry.receiver.fail("the sender began another transfer".into(), now);
@@ -450,7 +464,9 @@ impl Endpoint {
         for entry in self.peers.values().flatten() {
             match entry.receiver.ended() {
                 // While its last message is still repeated, an ended transfer is not old.
-                Some(ended) if now.saturating_duration_since(ended.max(entry.receiver.last_heard())) >= REMEMBERED_FOR => {
+                Some(ended)
+                    if now.saturating_duration_since(ended.max(entry.receiver.last_heard())) >= REMEMBERED_FOR =>
+                {
                     old.push(entry.id);
                 }
                 None if !entry.receiver.is_publishing()

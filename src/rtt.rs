@@ -116,7 +116,8 @@ mod tests {
         backoff_max: Duration::from_secs(10),
         kept_max: Duration::from_secs(60),
     };
-    const PLAIN: Limits = Limits { backoff_max: Duration::from_secs(1), kept_max: Duration::from_millis(2500), ..LIMITS };
+    const PLAIN: Limits =
+        Limits { backoff_max: Duration::from_secs(1), kept_max: Duration::from_millis(2500), ..LIMITS };
 
     fn ms(value: u64) -> Duration {
         Duration::from_millis(value)

@@ -36,16 +36,16 @@
 
 mod forecast;
 mod link;
+mod misbehaviour;
 
 use std::fmt;
 use std::str::FromStr;
 
 use forecast::WORDS;
 
-pub use forecast::{
-    Burst, Fault, ForecastError, parse_duration, parse_probability, parse_rate, parse_size,
-};
+pub use forecast::{Burst, Fault, ForecastError, parse_duration, parse_probability, parse_rate, parse_size};
 pub use link::{Counts, Link};
+pub use misbehaviour::{MISBEHAVIOURS, Misbehaviour, UnknownMisbehaviour};
 
 /// What goes wrong on a path, direction by direction; the default is clean.
 ///
@@ -169,11 +169,7 @@ impl fmt::Display for Weather {
                 words.extend(outward.map(|value| format!("out.{name}={value}")));
             }
         }
-        if words.is_empty() {
-            f.pad("clean")
-        } else {
-            f.pad(&words.join(","))
-        }
+        if words.is_empty() { f.pad("clean") } else { f.pad(&words.join(",")) }
     }
 }
 
@@ -190,11 +186,7 @@ pub struct Preset {
 
 /// The named weathers, from the kindest to the worst.
 pub const PRESETS: &[Preset] = &[
-    Preset {
-        name: "clean",
-        words: "",
-        sentence: "Nothing goes wrong.",
-    },
+    Preset { name: "clean", words: "", sentence: "Nothing goes wrong." },
     // 802.11 repeats what it loses, so loss is rare and comes in fades; the repeats cost time.
     Preset {
         name: "wifi",
@@ -261,10 +253,7 @@ mod tests {
     }
 
     fn both(fault: Fault) -> Weather {
-        Weather {
-            inward: fault,
-            outward: fault,
-        }
+        Weather { inward: fault, outward: fault }
     }
 
     #[test]
@@ -273,10 +262,7 @@ mod tests {
                     burst=0.5%/20%,rate=10mbit,queue=64k,mtu=1500";
         let fault = Fault {
             loss: 0.2,
-            burst: Some(Burst {
-                enter: 0.005,
-                leave: 0.2,
-            }),
+            burst: Some(Burst { enter: 0.005, leave: 0.2 }),
             dup: 0.05,
             reorder: 0.1,
             late: 0.02,
@@ -328,30 +314,12 @@ mod tests {
             ("=", unknown("=")),
             ("LOSS=2%", unknown("LOSS=2%")),
             ("loss\u{1b}=2%", unknown("loss\\u{1b}=2%")),
-            (
-                "loss=2%,,dup=1%",
-                "word 2 is empty; write one comma between two words and none at the end".into(),
-            ),
-            (
-                "loss=2%,",
-                "word 2 is empty; write one comma between two words and none at the end".into(),
-            ),
-            (
-                "in.loss",
-                "\"in.loss\" needs a value; write it like in.loss=20%".into(),
-            ),
-            (
-                "wifi=2",
-                "\"wifi=2\" has a value, but a preset takes none; write wifi".into(),
-            ),
-            (
-                "in.wifi=2",
-                "\"in.wifi=2\" has a value, but a preset takes none; write in.wifi".into(),
-            ),
-            (
-                "dup=x",
-                "\"dup=x\" is not understood; write a probability like 20% or 0.2".into(),
-            ),
+            ("loss=2%,,dup=1%", "word 2 is empty; write one comma between two words and none at the end".into()),
+            ("loss=2%,", "word 2 is empty; write one comma between two words and none at the end".into()),
+            ("in.loss", "\"in.loss\" needs a value; write it like in.loss=20%".into()),
+            ("wifi=2", "\"wifi=2\" has a value, but a preset takes none; write wifi".into()),
+            ("in.wifi=2", "\"in.wifi=2\" has a value, but a preset takes none; write in.wifi".into()),
+            ("dup=x", "\"dup=x\" is not understood; write a probability like 20% or 0.2".into()),
             (
                 "out.loss=120%",
                 "\"out.loss=120%\" is out of range; \
@@ -370,14 +338,8 @@ mod tests {
                  write a duration like 50ms, 1.5s or 200us (a bare number is ms)"
                     .into(),
             ),
-            (
-                "rate=0",
-                "\"rate=0\" is out of range; a rate is at least 1bit and at most 1000gbit".into(),
-            ),
-            (
-                "mtu=67",
-                "\"mtu=67\" is out of range; an mtu is at least 68 and at most 65535 bytes".into(),
-            ),
+            ("rate=0", "\"rate=0\" is out of range; a rate is at least 1bit and at most 1000gbit".into()),
+            ("mtu=67", "\"mtu=67\" is out of range; an mtu is at least 68 and at most 65535 bytes".into()),
         ];
         for (list, sentence) in table {
             let error = list.parse::<Weather>().expect_err(list);
@@ -403,11 +365,7 @@ mod tests {
             assert!(preset.sentence.ends_with('.'));
             assert!(WORDS.iter().all(|word| word.name != preset.name));
             // Otherwise reading one preset could lead to another, and back.
-            assert!(
-                PRESETS
-                    .iter()
-                    .all(|other| !preset.words.contains(other.name))
-            );
+            assert!(PRESETS.iter().all(|other| !preset.words.contains(other.name)));
         }
         let error = Weather::preset("sunny").expect_err("there is none");
         assert_eq!(
@@ -419,11 +377,7 @@ mod tests {
 
     #[test]
     fn the_lab_is_loss_and_delay_and_nothing_else() {
-        let fault = Fault {
-            loss: 0.15,
-            delay: Duration::from_millis(1100),
-            ..Fault::default()
-        };
+        let fault = Fault { loss: 0.15, delay: Duration::from_millis(1100), ..Fault::default() };
         assert_eq!(Weather::preset("lab"), Ok(both(fault)));
         assert_eq!(Weather::preset("clean"), Ok(Weather::default()));
     }
@@ -446,10 +400,7 @@ mod tests {
             ("delay=1100,loss=0.15", "loss=15%,delay=1100ms"),
             ("in.loss=1%,rate=1mbit", "in.loss=1%,rate=1mbit"),
             ("out.loss=1%,in.loss=2%", "in.loss=2%,out.loss=1%"),
-            (
-                "burst=0/1,queue=65536,mtu=9k",
-                "burst=0%/100%,queue=64ki,mtu=9000",
-            ),
+            ("burst=0/1,queue=65536,mtu=9k", "burst=0%/100%,queue=64ki,mtu=9000"),
         ];
         for (list, printed) in table {
             assert_eq!(read(list).to_string(), printed);
@@ -458,12 +409,7 @@ mod tests {
     }
 
     fn any_chance() -> impl Strategy<Value = f64> {
-        prop_oneof![
-            Just(0.0),
-            Just(1.0),
-            0.0..=1.0,
-            (0..=10_000_u32).prop_map(|n| f64::from(n) / 10_000.0)
-        ]
+        prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0, (0..=10_000_u32).prop_map(|n| f64::from(n) / 10_000.0)]
     }
 
     fn any_time() -> impl Strategy<Value = Duration> {
@@ -488,28 +434,13 @@ mod tests {
             let burst = burst.map(|(enter, leave)| Burst { enter, leave });
             let (delay, jitter) = times;
             let (rate, queue, mtu) = limits;
-            Fault {
-                loss,
-                burst,
-                dup,
-                reorder,
-                late,
-                corrupt,
-                delay,
-                jitter,
-                rate,
-                queue,
-                mtu,
-            }
+            Fault { loss, burst, dup, reorder, late, corrupt, delay, jitter, rate, queue, mtu }
         })
     }
 
     fn any_weather() -> impl Strategy<Value = Weather> {
         let one_way = (any_fault(), any_fault());
-        prop_oneof![
-            any_fault().prop_map(both),
-            one_way.prop_map(|(inward, outward)| Weather { inward, outward })
-        ]
+        prop_oneof![any_fault().prop_map(both), one_way.prop_map(|(inward, outward)| Weather { inward, outward })]
     }
 
     proptest! {

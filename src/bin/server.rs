@@ -1,1 +1,36 @@
-fn main(){}
+//! `server`: receives files.
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
+use homing::app::cli::{ServerArgs, usage_error};
+use homing::app::exit;
+use homing::app::serve::{ServePlan, serve};
+use homing::endpoint::Endpoint;
+use homing::io::signals::Interrupt;
+use homing::io::udp::Wire;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = ServerArgs::parse();
+    exit::of_program(run(&args))
+}
+
+fn run(args: &ServerArgs) -> anyhow::Result<u8> {
+    let args = &args.serving;
+    let Some(port) = args.port else {
+        usage_error(&mut ServerArgs::command(), "a PORT is needed, as in: server 12300")
+    };
+    let mut wire = Wire::new(32)?;
+    wire.listen((args.bind, port).into()).with_context(|| format!("cannot listen at {} port {port}", args.bind))?;
+    let interrupt = Interrupt::watch(wire.waker())?;
+    let mut report = args.speech.report();
+    let plan = ServePlan {
+        root: args.root.clone(),
+        policy: args.policy(),
+        exit_after: args.exit_after,
+        expected: None,
+        misbehaviour: None,
+    };
+    let mut endpoint = Endpoint::new(args.config());
+    Ok(serve(&mut wire, &mut endpoint, plan, report.as_mut(), interrupt)?)
+}

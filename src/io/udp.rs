@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 pub struct Wire {
     poller: Arc<Poller>,
     events: Events,
-    sockets: Vec<Endpoint>,
+    /// A closed socket leaves its place to the next.
+    sockets: Vec<Option<Port>>,
     slots: Vec<Box<[u8]>>,
     /// What the kernel would not take yet.
     unsent: VecDeque<Transmit>,
@@ -24,7 +25,7 @@ pub struct Wire {
     brisk: bool,
 }
 
-struct Endpoint {
+struct Port {
     socket: UdpSocket,
     state: UdpSocketState,
     connected: bool,
@@ -117,19 +118,36 @@ impl Wire {
     /// # Errors
     /// When the kernel does not say, or there is no such socket.
     pub fn local_address(&self, socket: usize) -> io::Result<SocketAddr> {
-        self.sockets.get(socket).ok_or(io::ErrorKind::NotFound)?.socket.local_addr()
+        let port = self.sockets.get(socket).and_then(Option::as_ref).ok_or(io::ErrorKind::NotFound)?;
+        port.socket.local_addr()
     }
 
-    #[expect(unsafe_code, reason = "polling's `add` asks that a source be deleted before it is dropped; `Drop` does that")]
+    #[expect(
+        unsafe_code,
+        reason = "polling's `add` asks that a source be deleted before it is dropped; `Drop` does that"
+    )]
     fn add(&mut self, socket: UdpSocket, connected: bool) -> io::Result<usize> {
         let state = UdpSocketState::new((&socket).into())?;
         let dual = socket.local_addr()?.is_ipv6() && !connected;
         allow_fragments(&socket);
-        let number = self.sockets.len();
-        // SAFETY: the socket lives in `self.sockets` from here on, is never removed, and `Drop` deletes it from the poller.
+        let free = self.sockets.iter().position(Option::is_none);
+        let number = free.unwrap_or(self.sockets.len());
+        // SAFETY: the socket lives in `self.sockets` from here on, and `close` and `Drop` delete it before they drop it.
         unsafe { self.poller.add_with_mode(&socket, Event::readable(number), mode(&self.poller))? };
-        self.sockets.push(Endpoint { socket, state, connected, dual });
+        let port = Some(Port { socket, state, connected, dual });
+        match self.sockets.get_mut(number) {
+            Some(place) => *place = port,
+            None => self.sockets.push(port),
+        }
         Ok(number)
+    }
+
+    /// Closes a socket; its number goes to the next one that is opened.
+    pub fn close(&mut self, socket: usize) {
+        if let Some(port) = self.sockets.get_mut(socket).and_then(Option::take) {
+            // What add() asks for; the descriptor is still open, so there is no other error.
+            let _ = self.poller.delete(&port.socket);
+        }
     }
 
     /// Sends, or keeps for later what the kernel has no room for. What it refuses for good (no route, too large) is lost as
@@ -152,9 +170,9 @@ impl Wire {
 
     /// Gives the datagram back when the kernel has no room for it now.
     fn try_send(&self, transmit: Transmit) -> Option<Transmit> {
-        let endpoint = self.sockets.get(transmit.via.socket)?;
+        let port = self.sockets.get(transmit.via.socket)?.as_ref()?;
         let destination = match transmit.to {
-            SocketAddr::V4(to) if endpoint.dual => SocketAddr::new(to.ip().to_ipv6_mapped().into(), to.port()),
+            SocketAddr::V4(to) if port.dual => SocketAddr::new(to.ip().to_ipv6_mapped().into(), to.port()),
             other => other,
         };
         let message = quinn_udp::Transmit {
@@ -162,9 +180,9 @@ impl Wire {
             ecn: None,
             contents: &transmit.bytes,
             segment_size: None,
-            src_ip: if endpoint.connected { None } else { transmit.via.local },
+            src_ip: if port.connected { None } else { transmit.via.local },
         };
-        match endpoint.state.try_send((&endpoint.socket).into(), &message) {
+        match port.state.try_send((&port.socket).into(), &message) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(transmit),
             _ => None,
         }
@@ -175,7 +193,9 @@ impl Wire {
     /// # Errors
     /// When a socket or the poller fails for good.
     pub fn receive_until(
-        &mut self, deadline: Option<Instant>, mut handle: impl FnMut(Arrival<'_>, Instant),
+        &mut self,
+        deadline: Option<Instant>,
+        mut handle: impl FnMut(Arrival<'_>, Instant),
     ) -> io::Result<()> {
         let began = clock::now();
         let spin_until = deadline.map_or(began + SPIN, |deadline| deadline.min(began + SPIN));
@@ -198,13 +218,14 @@ impl Wire {
     /// Hands over what has arrived, at most one batch a socket, so that nothing else starves; says whether there was anything.
     fn receive(&mut self, handle: &mut impl FnMut(Arrival<'_>, Instant)) -> io::Result<bool> {
         let mut any = false;
-        for (socket, endpoint) in self.sockets.iter().enumerate() {
+        for (socket, port) in self.sockets.iter().enumerate() {
+            let Some(port) = port else { continue };
             let mut metas = [RecvMeta::default(); BATCH_SIZE];
             let mut slots = self.slots.iter_mut();
             let mut slots: [IoSliceMut<'_>; BATCH_SIZE] =
                 std::array::from_fn(|_| IoSliceMut::new(slots.next().map_or(&mut [], |slot| slot)));
             let batch = slots.get_mut(..self.batch).unwrap_or_default();
-            let count = match endpoint.state.recv((&endpoint.socket).into(), batch, &mut metas) {
+            let count = match port.state.recv((&port.socket).into(), batch, &mut metas) {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                     any = true;
@@ -239,8 +260,10 @@ impl Wire {
             None => self.poller.wait(&mut self.events, None)?,
         };
         if !self.poller.supports_level() {
-            for (number, endpoint) in self.sockets.iter().enumerate() {
-                self.poller.modify(&endpoint.socket, Event::readable(number))?;
+            for (number, port) in self.sockets.iter().enumerate() {
+                if let Some(port) = port {
+                    self.poller.modify(&port.socket, Event::readable(number))?;
+                }
             }
         }
         Ok(())
@@ -249,9 +272,8 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        for endpoint in &self.sockets {
-            // What add() promised; the descriptor is still open, so there is no other error.
-            let _ = self.poller.delete(&endpoint.socket);
+        for socket in 0..self.sockets.len() {
+            self.close(socket);
         }
     }
 }
@@ -279,7 +301,9 @@ fn mode(poller: &Poller) -> PollMode {
 /// Errors after which the socket goes on: nothing there, a signal, an ICMP report about somebody (forged or not), a moment
 /// without memory.
 fn is_transient(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionReset, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable, OutOfMemory, WouldBlock};
+    use io::ErrorKind::{
+        ConnectionReset, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable, OutOfMemory, WouldBlock,
+    };
     matches!(
         error.kind(),
         WouldBlock | Interrupted | ConnectionReset | HostUnreachable | NetworkUnreachable | NetworkDown | OutOfMemory

@@ -160,14 +160,8 @@ pub fn decode(datagram: &[u8]) -> Result<(Spelling, Message<'_>), Malformed> {
 fn decode_start(body: &[u8], spelling: Spelling) -> Result<Message<'_>, Malformed> {
     let mut cursor = Cursor::new(body);
     let seq = cursor.field(spelling.separator()).ok_or(Malformed::Missing("name"))?;
-    let (name, size) =
-        codec::cut_at_last(cursor.rest(), spelling.separator()).ok_or(Malformed::Missing("size"))?;
-    Ok(Message::Start {
-        seq: number("seq", seq)?,
-        name,
-        size: number("size", size)?,
-        size_digits: size.len(),
-    })
+    let (name, size) = codec::cut_at_last(cursor.rest(), spelling.separator()).ok_or(Malformed::Missing("size"))?;
+    Ok(Message::Start { seq: number("seq", seq)?, name, size: number("size", size)?, size_digits: size.len() })
 }
 
 fn decode_data(body: &[u8], spelling: Spelling) -> Result<Message<'_>, Malformed> {

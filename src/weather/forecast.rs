@@ -132,12 +132,7 @@ pub(crate) struct Word {
 
 impl Word {
     /// Puts `value` in its place; an error is about `word`, of which the value is a part.
-    pub(crate) fn set(
-        &self,
-        fault: &mut Fault,
-        word: &str,
-        value: &str,
-    ) -> Result<(), ForecastError> {
+    pub(crate) fn set(&self, fault: &mut Fault, word: &str, value: &str) -> Result<(), ForecastError> {
         let off = value == OFF;
         match self.part {
             Part::Chance(chance) => *chance(fault) = probability(word, value)?,
@@ -159,12 +154,10 @@ impl Word {
     /// The value that sets what `fault` has; `None` if a clean link has the same.
     pub(crate) fn show(&self, mut fault: Fault) -> Option<String> {
         match self.part {
-            Part::Chance(chance) => Some(*chance(&mut fault))
-                .filter(|chance| *chance != 0.0)
-                .map(show_probability),
-            Part::Time(time) => Some(*time(&mut fault))
-                .filter(|time| !time.is_zero())
-                .map(|time| DURATION.show(time.as_nanos())),
+            Part::Chance(chance) => Some(*chance(&mut fault)).filter(|chance| *chance != 0.0).map(show_probability),
+            Part::Time(time) => {
+                Some(*time(&mut fault)).filter(|time| !time.is_zero()).map(|time| DURATION.show(time.as_nanos()))
+            }
             Part::Burst => fault.burst.map(show_burst),
             Part::Rate => fault.rate.map(|rate| RATE.show(rate.into())),
             Part::Queue => fault.queue.map(|bytes| SIZE.show(bytes as u128)),
@@ -213,10 +206,7 @@ fn burst(word: &str, value: &str) -> Result<Burst, ForecastError> {
         let form = "the probabilities to enter and to leave a burst like 0.5%/20%, or off";
         return Err(ForecastError::Malformed(word.into(), form));
     };
-    Ok(Burst {
-        enter: probability(word, enter)?,
-        leave: probability(word, leave)?,
-    })
+    Ok(Burst { enter: probability(word, enter)?, leave: probability(word, leave)? })
 }
 
 fn show_burst(Burst { enter, leave }: Burst) -> String {
@@ -251,10 +241,7 @@ impl Quantity {
 
     /// The amount in the first unit of which it is a whole number.
     fn show(&self, amount: u128) -> String {
-        let mut units = self
-            .units
-            .iter()
-            .map(|(name, worth)| (name, u128::from(*worth)));
+        let mut units = self.units.iter().map(|(name, worth)| (name, u128::from(*worth)));
         match units.find(|(_, worth)| amount.is_multiple_of(*worth)) {
             Some((name, worth)) => format!("{}{name}", amount / worth),
             None => amount.to_string(),
@@ -272,8 +259,7 @@ fn decimal(text: &str) -> Option<&str> {
 /// A decimal number times `worth`, rounded down; the greatest number if it is greater still.
 fn times(number: &str, worth: u64) -> u64 {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let append =
-        |sum: u128, digit: u8| sum.saturating_mul(10).saturating_add((digit - b'0').into());
+    let append = |sum: u128, digit: u8| sum.saturating_mul(10).saturating_add((digit - b'0').into());
     let whole = whole.bytes().fold(0, append).saturating_mul(worth.into());
     // Nine decimals reach the smallest unit of any larger one; nobody means more than eighteen.
     let decimals = fraction.bytes().take(18);
@@ -306,11 +292,7 @@ pub(crate) const WORDS: &[Word] = &[
 ];
 
 const fn word(name: &'static str, example: &'static str, part: Part) -> Word {
-    Word {
-        name,
-        example,
-        part,
-    }
+    Word { name, example, part }
 }
 
 /// More than any path on Earth, and far within what can be added to an `Instant`.
@@ -318,13 +300,7 @@ pub(crate) const TIME_MAX: Duration = Duration::from_secs(3600);
 
 const DURATION: Quantity = Quantity {
     form: "a duration like 50ms, 1.5s or 200us (a bare number is ms)",
-    units: &[
-        ("s", 1_000_000_000),
-        ("ms", 1_000_000),
-        ("us", 1_000),
-        ("ns", 1),
-        ("", 1_000_000),
-    ],
+    units: &[("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1), ("", 1_000_000)],
     range: 0..=TIME_MAX.as_secs() * 1_000_000_000,
     range_text: "a duration is at least 0 and at most 3600s",
 };
@@ -332,13 +308,7 @@ const DURATION: Quantity = Quantity {
 /// Up to more than any network card sends.
 const RATE: Quantity = Quantity {
     form: "a rate like 10mbit, 1.5gbit or 64kbit (a bare number is bits)",
-    units: &[
-        ("gbit", 1_000_000_000),
-        ("mbit", 1_000_000),
-        ("kbit", 1_000),
-        ("bit", 1),
-        ("", 1),
-    ],
+    units: &[("gbit", 1_000_000_000), ("mbit", 1_000_000), ("kbit", 1_000), ("bit", 1), ("", 1)],
     range: 1..=1_000_000_000_000,
     range_text: "a rate is at least 1bit and at most 1000gbit",
 };
@@ -346,13 +316,7 @@ const RATE: Quantity = Quantity {
 /// Up to what a link takes in flight.
 const SIZE: Quantity = Quantity {
     form: "a size like 1500, 64k or 64ki",
-    units: &[
-        ("mi", 1 << 20),
-        ("m", 1_000_000),
-        ("ki", 1 << 10),
-        ("k", 1_000),
-        ("", 1),
-    ],
+    units: &[("mi", 1 << 20), ("m", 1_000_000), ("ki", 1 << 10), ("k", 1_000), ("", 1)],
     range: 1..=64 << 20,
     range_text: "a size is at least 1 byte and at most 64mi",
 };
@@ -360,13 +324,7 @@ const SIZE: Quantity = Quantity {
 /// From what every IPv4 link must take (RFC 791) to what a length field can say.
 const MTU: Quantity = Quantity {
     form: "a packet size like 1500 or 9k, or off",
-    units: &[
-        ("", 1),
-        ("mi", 1 << 20),
-        ("m", 1_000_000),
-        ("ki", 1 << 10),
-        ("k", 1_000),
-    ],
+    units: &[("", 1), ("mi", 1 << 20), ("m", 1_000_000), ("ki", 1 << 10), ("k", 1_000)],
     range: 68..=65_535,
     range_text: "an mtu is at least 68 and at most 65535 bytes",
 };
@@ -406,9 +364,7 @@ mod tests {
             let read = parse_probability(text).map(f64::to_bits);
             assert_eq!(read, Ok(fraction.to_bits()), "{text:?}");
         }
-        let bad = [
-            "", "%", ".", "x", "-1%", "+1%", "1e-2", "inf", "nan", "20 %", "1.2.3", "20%%", "٣%",
-        ];
+        let bad = ["", "%", ".", "x", "-1%", "+1%", "1e-2", "inf", "nan", "20 %", "1.2.3", "20%%", "٣%"];
         for text in bad {
             assert_malformed(text, parse_probability(text));
         }
@@ -430,21 +386,12 @@ mod tests {
             ("7ns", 7),
             ("2S", 2_000_000_000),
             ("3600s", 3_600_000_000_000),
-            (
-                "0.1000000000000000000000000000000000000000001s",
-                100_000_000,
-            ),
+            ("0.1000000000000000000000000000000000000000001s", 100_000_000),
         ];
         for (text, nanos) in good {
-            assert_eq!(
-                parse_duration(text),
-                Ok(Duration::from_nanos(nanos)),
-                "{text:?}"
-            );
+            assert_eq!(parse_duration(text), Ok(Duration::from_nanos(nanos)), "{text:?}");
         }
-        for text in [
-            "", "ms", ".s", "-1ms", "1m", "1h", "1.2.3s", "1 ms", "1e3", "5ms5", "1µs",
-        ] {
+        for text in ["", "ms", ".s", "-1ms", "1m", "1h", "1.2.3s", "1 ms", "1e3", "5ms5", "1µs"] {
             assert_malformed(text, parse_duration(text));
         }
         for text in ["3600.000000001s", "3600001", &"9".repeat(400)] {

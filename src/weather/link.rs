@@ -35,11 +35,7 @@ impl<T: Clone> Link<T> {
     #[must_use]
     pub fn new(fault: Fault, seed: u64) -> Self {
         // Beyond an hour a sum of times could leave the range of an `Instant`.
-        let fault = Fault {
-            delay: fault.delay.min(TIME_MAX),
-            jitter: fault.jitter.min(TIME_MAX),
-            ..fault
-        };
+        let fault = Fault { delay: fault.delay.min(TIME_MAX), jitter: fault.jitter.min(TIME_MAX), ..fault };
         Self {
             fault,
             dice: Dice::new(seed),
@@ -204,21 +200,14 @@ impl Bottleneck {
             Some(queue) => work(queue),
             None => round_trip_work.max(work(QUEUE_DEFAULT_MIN)),
         };
-        Some(Self {
-            rate,
-            queue_work: queue_work.min(work(FLIGHT_BYTES_MAX)),
-            idle_at: None,
-            remainder: 0,
-        })
+        Some(Self { rate, queue_work: queue_work.min(work(FLIGHT_BYTES_MAX)), idle_at: None, remainder: 0 })
     }
 
     /// When a packet of `packet_len` bytes, headers included, has left the line; `None` if the
     /// queue is full.
     fn admit(&mut self, now: Instant, packet_len: usize) -> Option<Instant> {
         let waiting = match self.idle_at {
-            Some(idle_at) if idle_at >= now => {
-                (idle_at - now).as_nanos() * self.rate + self.remainder
-            }
+            Some(idle_at) if idle_at >= now => (idle_at - now).as_nanos() * self.rate + self.remainder,
             _ => 0,
         };
         let idle = self.idle_at.is_none_or(|idle_at| idle_at <= now);
@@ -391,9 +380,7 @@ mod tests {
         /// Time on the way of a packet sent in a `run` with this `gap`.
         fn travelled(&self, gap: Duration) -> Duration {
             let sent = gap * u32::try_from(self.tag).expect("few packets");
-            self.at
-                .checked_sub(sent)
-                .expect("nothing comes before it is sent")
+            self.at.checked_sub(sent).expect("nothing comes before it is sent")
         }
     }
 
@@ -444,25 +431,14 @@ mod tests {
             assert_eq!(arrival.at, Duration::ZERO);
             assert_eq!(arrival.bytes, [0; PAYLOAD]);
         }
-        let expected = Counts {
-            offered: 100,
-            passed: 100,
-            ..Counts::default()
-        };
+        let expected = Counts { offered: 100, passed: 100, ..Counts::default() };
         assert_eq!(counts, expected);
     }
 
     #[test]
     fn every_chance_takes_its_share() {
         for seed in SEEDS {
-            let fault = Fault {
-                loss: 0.2,
-                dup: 0.05,
-                reorder: 0.1,
-                late: 0.02,
-                corrupt: 0.01,
-                ..Fault::default()
-            };
+            let fault = Fault { loss: 0.2, dup: 0.05, reorder: 0.1, late: 0.02, corrupt: 0.01, ..Fault::default() };
             let (_, counts) = run(fault, seed, MANY, ms(1));
             assert_share("loss", seed, counts.lost, MANY, 0.2);
             let kept = MANY - usize::try_from(counts.lost).unwrap();
@@ -476,63 +452,36 @@ mod tests {
 
     #[test]
     fn chances_of_one_hit_always_and_chances_of_zero_never() {
-        let always = Fault {
-            dup: 1.0,
-            reorder: 1.0,
-            late: 1.0,
-            corrupt: 1.0,
-            ..Fault::default()
-        };
+        let always = Fault { dup: 1.0, reorder: 1.0, late: 1.0, corrupt: 1.0, ..Fault::default() };
         let (_, counts) = run(always, 3, 100, ms(1));
         assert_eq!((counts.duplicated, counts.corrupted), (100, 100));
         assert_eq!((counts.reordered, counts.late), (200, 200));
-        let dead = Fault {
-            loss: 1.0,
-            ..Fault::default()
-        };
+        let dead = Fault { loss: 1.0, ..Fault::default() };
         assert_eq!(run(dead, 3, 100, ms(1)).1.lost, 100);
     }
 
     #[test]
     fn bursts_take_their_share_in_runs_of_their_mean_length() {
         for seed in SEEDS {
-            let burst = Burst {
-                enter: 0.01,
-                leave: 0.2,
-            };
-            let fault = Fault {
-                burst: Some(burst),
-                ..Fault::default()
-            };
+            let burst = Burst { enter: 0.01, leave: 0.2 };
+            let fault = Fault { burst: Some(burst), ..Fault::default() };
             let (arrivals, counts) = run(fault, seed, MANY, ms(1));
             let arrived = tags(&arrivals);
-            let runs = arrived
-                .windows(2)
-                .filter(|pair| pair[1] - pair[0] > 1)
-                .count();
+            let runs = arrived.windows(2).filter(|pair| pair[1] - pair[0] > 1).count();
             let lost: f64 = u32::try_from(counts.lost).unwrap().into();
             let mean = lost / f64::from(u32::try_from(runs).unwrap());
             // 1 / 0.2 packets, and about 200 runs.
             assert!((mean - 5.0).abs() < 1.5, "{mean} in a row with seed {seed}");
             // 0.01 / 0.21 of all packets; neighbours share their fate, so the spread is wider.
             let share = lost / 20_000.0;
-            assert!(
-                (share - 0.048).abs() < 0.016,
-                "{share} lost with seed {seed}"
-            );
+            assert!((share - 0.048).abs() < 0.016, "{share} lost with seed {seed}");
         }
     }
 
     #[test]
     fn a_burst_that_is_never_left_loses_everything_after_it() {
-        let burst = Burst {
-            enter: 0.1,
-            leave: 0.0,
-        };
-        let fault = Fault {
-            burst: Some(burst),
-            ..Fault::default()
-        };
+        let burst = Burst { enter: 0.1, leave: 0.0 };
+        let fault = Fault { burst: Some(burst), ..Fault::default() };
         let (arrivals, counts) = run(fault, 4, 200, ms(1));
         assert!(counts.lost > 100);
         assert_eq!(tags(&arrivals), (0..arrivals.len()).collect::<Vec<_>>());
@@ -540,28 +489,17 @@ mod tests {
 
     #[test]
     fn a_copy_follows_directly_behind_its_original() {
-        let fault = Fault {
-            dup: 0.5,
-            corrupt: 0.5,
-            delay: ms(10),
-            jitter: ms(30),
-            ..Fault::default()
-        };
+        let fault = Fault { dup: 0.5, corrupt: 0.5, delay: ms(10), jitter: ms(30), ..Fault::default() };
         let (arrivals, counts) = run(fault, 5, 1000, ms(1));
         assert!(tags(&arrivals).is_sorted());
-        let twice = arrivals
-            .windows(2)
-            .filter(|pair| pair[0].tag == pair[1].tag);
+        let twice = arrivals.windows(2).filter(|pair| pair[0].tag == pair[1].tag);
         let same = twice.inspect(|pair| assert_eq!(pair[0].bytes, pair[1].bytes));
         assert_eq!(same.count() as u64, counts.duplicated);
     }
 
     #[test]
     fn corruption_flips_exactly_one_bit_anywhere() {
-        let fault = Fault {
-            corrupt: 0.5,
-            ..Fault::default()
-        };
+        let fault = Fault { corrupt: 0.5, ..Fault::default() };
         let (arrivals, counts) = run(fault, 6, MANY, ms(1));
         let mut damaged = 0;
         let mut places = BTreeSet::new();
@@ -582,10 +520,7 @@ mod tests {
 
     #[test]
     fn an_empty_datagram_cannot_be_corrupted() {
-        let fault = Fault {
-            corrupt: 1.0,
-            ..Fault::default()
-        };
+        let fault = Fault { corrupt: 1.0, ..Fault::default() };
         let mut link = Link::new(fault, 7);
         let now = start();
         link.send(now, (), Vec::new());
@@ -604,10 +539,7 @@ mod tests {
 
     #[test]
     fn a_packet_is_due_after_the_delay_and_not_a_nanosecond_before() {
-        let fault = Fault {
-            delay: ms(1100),
-            ..Fault::default()
-        };
+        let fault = Fault { delay: ms(1100), ..Fault::default() };
         let mut link = Link::new(fault, 8);
         let now = start();
         assert_eq!(link.poll_timeout(), None);
@@ -624,17 +556,9 @@ mod tests {
     #[test]
     fn jitter_keeps_the_order_of_packets() {
         for seed in SEEDS {
-            let fault = Fault {
-                delay: ms(20),
-                jitter: ms(100),
-                ..Fault::default()
-            };
+            let fault = Fault { delay: ms(20), jitter: ms(100), ..Fault::default() };
             let (arrivals, _) = run(fault, seed, 5000, ms(1));
-            assert_eq!(
-                tags(&arrivals),
-                (0..5000).collect::<Vec<_>>(),
-                "seed {seed}"
-            );
+            assert_eq!(tags(&arrivals), (0..5000).collect::<Vec<_>>(), "seed {seed}");
             for arrival in arrivals {
                 let travelled = arrival.travelled(ms(1));
                 assert!((ms(20)..=ms(120)).contains(&travelled), "seed {seed}");
@@ -645,10 +569,7 @@ mod tests {
     #[test]
     fn jitter_is_uniform_where_packets_are_far_apart() {
         for seed in SEEDS {
-            let fault = Fault {
-                jitter: ms(80),
-                ..Fault::default()
-            };
+            let fault = Fault { jitter: ms(80), ..Fault::default() };
             let (arrivals, _) = run(fault, seed, MANY, ms(80));
             let mut quarters = [0; 4];
             for arrival in arrivals {
@@ -663,21 +584,10 @@ mod tests {
 
     #[test]
     fn a_reordered_packet_is_overtaken_within_its_bound_and_holds_nobody_up() {
-        let fault = Fault {
-            reorder: 0.2,
-            delay: ms(10),
-            jitter: ms(5),
-            ..Fault::default()
-        };
-        let plain = Fault {
-            reorder: 0.0,
-            ..fault
-        };
+        let fault = Fault { reorder: 0.2, delay: ms(10), jitter: ms(5), ..Fault::default() };
+        let plain = Fault { reorder: 0.0, ..fault };
         let (arrivals, counts) = run(fault, 9, 2000, ms(10));
-        let overtaken = arrivals
-            .windows(2)
-            .filter(|pair| pair[0].tag > pair[1].tag)
-            .count();
+        let overtaken = arrivals.windows(2).filter(|pair| pair[0].tag > pair[1].tag).count();
         assert!(overtaken > 200, "{overtaken} overtaken");
         let (unhurried, _) = run(plain, 9, 2000, ms(10));
         let mut held = 0;
@@ -692,11 +602,7 @@ mod tests {
 
     #[test]
     fn a_late_packet_comes_half_a_second_to_three_seconds_later_and_holds_nobody_up() {
-        let fault = Fault {
-            late: 0.1,
-            delay: ms(10),
-            ..Fault::default()
-        };
+        let fault = Fault { late: 0.1, delay: ms(10), ..Fault::default() };
         let (arrivals, counts) = run(fault, 10, 2000, ms(1));
         let (mut late, mut longest) = (0, Duration::ZERO);
         for arrival in arrivals {
@@ -711,11 +617,7 @@ mod tests {
 
     #[test]
     fn original_and_copy_are_held_back_each_by_itself() {
-        let fault = Fault {
-            dup: 1.0,
-            reorder: 0.5,
-            ..Fault::default()
-        };
+        let fault = Fault { dup: 1.0, reorder: 0.5, ..Fault::default() };
         let (arrivals, _) = run(fault, 11, 1000, ms(100));
         let mut fates = [0; 3];
         for tag in 0..1000 {
@@ -731,10 +633,7 @@ mod tests {
     fn everything() -> Fault {
         Fault {
             loss: 0.1,
-            burst: Some(Burst {
-                enter: 0.01,
-                leave: 0.25,
-            }),
+            burst: Some(Burst { enter: 0.01, leave: 0.25 }),
             dup: 0.1,
             reorder: 0.1,
             late: 0.05,
@@ -760,33 +659,12 @@ mod tests {
         let all = everything();
         let mut all_dice = Dice::new(14);
         let alone = [
-            Fault {
-                loss: all.loss,
-                burst: all.burst,
-                ..clean
-            },
-            Fault {
-                dup: all.dup,
-                ..clean
-            },
-            Fault {
-                corrupt: all.corrupt,
-                ..clean
-            },
-            Fault {
-                jitter: all.jitter,
-                ..clean
-            },
-            Fault {
-                late: all.late,
-                ..clean
-            },
-            Fault {
-                reorder: all.reorder,
-                delay: all.delay,
-                jitter: all.jitter,
-                ..clean
-            },
+            Fault { loss: all.loss, burst: all.burst, ..clean },
+            Fault { dup: all.dup, ..clean },
+            Fault { corrupt: all.corrupt, ..clean },
+            Fault { jitter: all.jitter, ..clean },
+            Fault { late: all.late, ..clean },
+            Fault { reorder: all.reorder, delay: all.delay, jitter: all.jitter, ..clean },
         ];
         let mut alone_dice = alone.each_ref().map(|_| Dice::new(14));
         for _ in 0..5000 {
@@ -809,26 +687,14 @@ mod tests {
 
     #[test]
     fn packets_that_never_reach_the_dice_still_count_for_them() {
-        let lossy = Fault {
-            loss: 0.2,
-            ..Fault::default()
-        };
-        let narrow = Fault {
-            mtu: Some(1000),
-            rate: Some(100_000),
-            queue: Some(20_000),
-            ..lossy
-        };
+        let lossy = Fault { loss: 0.2, ..Fault::default() };
+        let narrow = Fault { mtu: Some(1000), rate: Some(100_000), queue: Some(20_000), ..lossy };
         let arrived = |fault| {
             let mut link = Link::new(fault, 15);
             let start = start();
             for tag in 0..2000_usize {
                 let len = if tag % 7 == 0 { PAYLOAD + 1 } else { PAYLOAD };
-                link.send(
-                    start + ms(40) * u32::try_from(tag).unwrap(),
-                    tag,
-                    vec![0; len],
-                );
+                link.send(start + ms(40) * u32::try_from(tag).unwrap(), tag, vec![0; len]);
             }
             let tags: BTreeSet<_> = tags(&drain(&mut link, start)).into_iter().collect();
             (tags, link.counts())
@@ -841,10 +707,7 @@ mod tests {
     #[test]
     fn more_loss_takes_what_less_loss_took() {
         let arrived = |loss| {
-            let fault = Fault {
-                loss,
-                ..Fault::default()
-            };
+            let fault = Fault { loss, ..Fault::default() };
             let (arrivals, _) = run(fault, 16, 2000, ms(1));
             tags(&arrivals).into_iter().collect::<BTreeSet<_>>()
         };
@@ -853,11 +716,7 @@ mod tests {
 
     #[test]
     fn a_packet_leaves_the_line_when_its_last_bit_has() {
-        let fault = Fault {
-            rate: Some(8_000_000),
-            delay: ms(5),
-            ..Fault::default()
-        };
+        let fault = Fault { rate: Some(8_000_000), delay: ms(5), ..Fault::default() };
         let (arrivals, _) = run(fault, 17, 10, Duration::ZERO);
         let times: Vec<_> = arrivals.iter().map(|arrival| arrival.at).collect();
         assert_eq!(times, (1..=10).map(|n| ms(5 + n)).collect::<Vec<_>>());
@@ -869,29 +728,19 @@ mod tests {
 
     #[test]
     fn an_odd_rate_never_drifts_from_the_exact_time() {
-        let fault = Fault {
-            rate: Some(7_000_003),
-            ..Fault::default()
-        };
+        let fault = Fault { rate: Some(7_000_003), ..Fault::default() };
         // The line is never idle: a packet takes 1.143 ms and the next one comes after 1.1 ms.
         let (arrivals, counts) = run(fault, 18, 1000, Duration::from_micros(1100));
         assert_eq!(counts.passed, 1000);
         for Arrival { at, tag, .. } in arrivals {
-            assert_eq!(
-                at.as_nanos(),
-                (tag as u128 + 1) * 8_000_000_000_000 / 7_000_003
-            );
+            assert_eq!(at.as_nanos(), (tag as u128 + 1) * 8_000_000_000_000 / 7_000_003);
         }
     }
 
     #[test]
     fn the_queue_takes_its_last_byte_and_not_one_more() {
         let passed = |queue| {
-            let fault = Fault {
-                rate: Some(8_000_000),
-                queue: Some(queue),
-                ..Fault::default()
-            };
+            let fault = Fault { rate: Some(8_000_000), queue: Some(queue), ..Fault::default() };
             let (_, counts) = run(fault, 19, 10, Duration::ZERO);
             assert_eq!(counts.passed + counts.queue_dropped, 10);
             counts.passed
@@ -905,20 +754,13 @@ mod tests {
     #[test]
     fn a_lost_packet_has_used_the_line_and_a_dropped_one_has_not() {
         let idle_after = |loss, queue| {
-            let fault = Fault {
-                rate: Some(8_000_000),
-                queue: Some(queue),
-                loss,
-                ..Fault::default()
-            };
+            let fault = Fault { rate: Some(8_000_000), queue: Some(queue), loss, ..Fault::default() };
             let mut link = Link::new(fault, 20);
             let now = start();
             for _ in 0..3 {
                 link.send(now, (), vec![0; PAYLOAD]);
             }
-            link.bottleneck
-                .and_then(|line| line.idle_at)
-                .map(|idle_at| idle_at - now)
+            link.bottleneck.and_then(|line| line.idle_at).map(|idle_at| idle_at - now)
         };
         assert_eq!(idle_after(0.0, 9000), Some(ms(3)));
         assert_eq!(idle_after(1.0, 9000), Some(ms(3)));
@@ -928,11 +770,7 @@ mod tests {
     #[test]
     fn the_default_queue_holds_a_round_trip_of_the_rate_or_64_kib() {
         let held = |delay| {
-            let fault = Fault {
-                rate: Some(8_000_000),
-                delay,
-                ..Fault::default()
-            };
+            let fault = Fault { rate: Some(8_000_000), delay, ..Fault::default() };
             run(fault, 21, 1000, Duration::ZERO).1.passed
         };
         // 1 MB/s for 2 * 100 ms.
@@ -944,19 +782,13 @@ mod tests {
 
     #[test]
     fn a_queue_without_a_rate_means_nothing() {
-        let fault = Fault {
-            queue: Some(1),
-            ..Fault::default()
-        };
+        let fault = Fault { queue: Some(1), ..Fault::default() };
         assert_eq!(run(fault, 22, 100, Duration::ZERO).1.passed, 100);
     }
 
     #[test]
     fn the_mtu_takes_its_last_byte_and_not_one_more() {
-        let fault = Fault {
-            mtu: Some(1500),
-            ..Fault::default()
-        };
+        let fault = Fault { mtu: Some(1500), ..Fault::default() };
         let mut link = Link::new(fault, 23);
         let now = start();
         link.send(now, "fits", vec![0; 1472]);
@@ -968,11 +800,7 @@ mod tests {
 
     #[test]
     fn no_more_than_so_many_packets_are_in_flight() {
-        let fault = Fault {
-            dup: 1.0,
-            delay: ms(1),
-            ..Fault::default()
-        };
+        let fault = Fault { dup: 1.0, delay: ms(1), ..Fault::default() };
         let mut link = Link::new(fault, 24);
         let now = start();
         let overfull = FLIGHT_PACKETS_MAX / 2 + 100;
@@ -1025,10 +853,7 @@ mod tests {
             for chance in [f64::NAN, -1.0, 2.0, f64::INFINITY] {
                 let fault = Fault {
                     loss: -chance,
-                    burst: Some(Burst {
-                        enter: chance,
-                        leave: chance,
-                    }),
+                    burst: Some(Burst { enter: chance, leave: chance }),
                     dup: chance,
                     reorder: chance,
                     late: chance,

@@ -50,7 +50,9 @@ impl Numbering {
         match (self, seq.checked_sub(start)) {
             (Numbering::Exact, Some(1)) => Verdict::New(Numbering::Exact),
             (Numbering::Counting { .. }, Some(0 | 1)) => Verdict::New(Numbering::Counting { step: 1 }),
-            (Numbering::Counting { .. } | Numbering::Undecided, Some(2)) => Verdict::New(Numbering::Counting { step: 2 }),
+            (Numbering::Counting { .. } | Numbering::Undecided, Some(2)) => {
+                Verdict::New(Numbering::Counting { step: 2 })
+            }
             (Numbering::Undecided, Some(1)) => Verdict::New(Numbering::Undecided),
             _ => Verdict::Stale,
         }

@@ -470,4 +470,3 @@ const RESTART_AFTER_QUIET: Duration = Duration::from_secs(10);
 
 /// How many bytes may wait for the disk before acknowledgements wait too: two blocks on the way and two behind them.
 const BACKLOG_MAX: usize = 4 * BLOCK;
-

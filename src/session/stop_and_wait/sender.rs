@@ -459,7 +459,9 @@ impl Sender {
 impl Machine for Sender {
     fn handle_datagram(&mut self, via: Via, from: SocketAddr, datagram: &[u8], now: Instant) {
         let known = self.transfer.peers.iter().position(|peer| *peer == from).filter(|_| self.phase != Phase::Over);
-        let Some(peer) = known.filter(|&peer| peer == via.socket && (peer == self.peer || self.phase == Phase::Starting)) else {
+        let Some(peer) =
+            known.filter(|&peer| peer == via.socket && (peer == self.peer || self.phase == Phase::Starting))
+        else {
             self.stats.ignored += 1;
             return;
         };

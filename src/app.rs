@@ -1,0 +1,7 @@
+//! What the programs do with the events of their machines.
+
+pub mod cli;
+pub mod copy;
+pub mod exit;
+pub mod link;
+pub mod serve;

@@ -1,0 +1,301 @@
+//! The client: one file there, with progress and a plain word at the end.
+
+use super::exit;
+use crate::chunker::{Chunker, SourceError};
+use crate::io::clock;
+use crate::io::driver::{self, Application};
+use crate::io::events::{self, Finished, Note, Progress, Report, Transfer as TransferNote};
+use crate::io::signals::Interrupt;
+use crate::io::source::Source;
+use crate::io::udp::Wire;
+use crate::name::Printable;
+use crate::packet::Spelling;
+use crate::session::Mode;
+use crate::session::stop_and_wait::{Event, Outcome, Sender, Transfer};
+use std::fs::File;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+/// What to copy, where to, and how.
+#[derive(Debug)]
+pub struct CopyPlan {
+    /// `HOST:PORT` as the user wrote it.
+    pub target: String,
+    /// The file.
+    pub source: Source,
+    /// Its name there.
+    pub remote: String,
+    /// How to talk.
+    pub mode: Mode,
+    /// The spelling.
+    pub spelling: Spelling,
+    /// Give up after this long without an answer.
+    pub timeout: Duration,
+}
+
+/// Copies a file; gives the exit code, after everything worth telling was told to `report`.
+///
+/// # Errors
+/// When this machine fails: no socket, or nobody reads the report any more.
+pub fn copy(
+    plan: CopyPlan,
+    report: &mut dyn Report,
+    interrupt: impl FnOnce(&Wire) -> io::Result<Interrupt>,
+) -> io::Result<u8> {
+    let name = plan.remote.clone();
+    let mut fail = |reason: String, exit_code: u8| {
+        let note = Note::Failed { id: 0, peer: None, name: name.clone(), reason, exit_code: Some(exit_code) };
+        report.note(&note).map(|()| exit_code)
+    };
+    let addresses = match resolve(&plan.target) {
+        Ok(addresses) => addresses,
+        Err((reason, code)) => return fail(reason, code),
+    };
+    let mut wire = Wire::new(4)?;
+    let mut peers = Vec::new();
+    let mut refused = None;
+    for address in addresses {
+        match wire.connect(address) {
+            Ok(_) => peers.push(address),
+            Err(error) => refused = Some(format!("no way to {address}: {error}")),
+        }
+    }
+    if peers.is_empty() {
+        let reason = refused.unwrap_or_else(|| format!("{} has no address", plan.target));
+        return fail(reason, exit::NO_ANSWER);
+    }
+    let now = clock::now();
+    let transfer = Transfer {
+        peers,
+        spelling: plan.spelling,
+        mode: plan.mode,
+        name: plan.remote.clone(),
+        size: plan.source.size(),
+        nonce: nonce()?,
+        timeout: plan.timeout,
+    };
+    let mut sender = match Sender::new(transfer, now) {
+        Ok(sender) => sender,
+        Err(error) => return fail(format!("the name cannot be sent: {error}; choose a shorter one"), exit::USAGE),
+    };
+    let reader = match plan.source.reader() {
+        Ok(reader) => reader,
+        Err(error) => return fail(format!("cannot read {}: {error}", plan.source.name().display()), exit::LOCAL_FILE),
+    };
+    let interrupt = interrupt(&wire)?;
+    let chunker = Chunker::new(reader, plan.source.size());
+    let mut copy = Copy { plan, chunker, report, interrupt, began: now, told_at: now, link: None, stopped: None };
+    driver::run(&mut wire, &mut sender, &mut copy)
+}
+
+/// All addresses of `HOST:PORT`, in the resolver's order; a reason and an exit code otherwise.
+fn resolve(target: &str) -> Result<Vec<SocketAddr>, (String, u8)> {
+    let has_port = target.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let is_bare_v6 = target.parse::<std::net::Ipv6Addr>().is_ok();
+    if !has_port || is_bare_v6 {
+        let reason = format!("{target:?} names no server; write HOST:PORT, as in lab.example:12300 or [::1]:12300");
+        return Err((reason, exit::USAGE));
+    }
+    match target.to_socket_addrs() {
+        Ok(addresses) => Ok(addresses.take(ADDRESSES_MAX).collect()),
+        Err(error) => Err((format!("cannot find {target}: {error}; is the name right?"), exit::NO_ANSWER)),
+    }
+}
+
+fn nonce() -> io::Result<u32> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(u32::from_le_bytes(bytes))
+}
+
+struct Copy<'a> {
+    plan: CopyPlan,
+    chunker: Chunker<File>,
+    report: &'a mut dyn Report,
+    interrupt: Interrupt,
+    began: Instant,
+    told_at: Instant,
+    /// The server's address and whether the end will be verified, once it answered.
+    link: Option<(SocketAddr, bool)>,
+    /// Why we stopped ourselves, and the exit code for it.
+    stopped: Option<(String, u8)>,
+}
+
+impl Application<Sender> for Copy<'_> {
+    type Outcome = u8;
+
+    fn turn(&mut self, sender: &mut Sender, _wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<u8, bool>> {
+        if let (Some(code), None) = (self.interrupt.exit_code(), &self.stopped) {
+            self.stop(sender, "interrupted".into(), "interrupted", code);
+        }
+        let Some(event) = sender.poll_event() else { return Ok(ControlFlow::Continue(false)) };
+        match event {
+            Event::Connected { peer, checked, .. } => self.on_connected(peer, checked)?,
+            Event::WantsChunk { max, cut } => match self.chunker.next_chunk(max, cut) {
+                Err(error) => self.stop_for_source(sender, &error),
+                Ok(_) if self.chunker.is_at_end() && !self.is_unchanged() => {
+                    let reason = format!("{} changed while it was read", self.plan.source.name().display());
+                    self.stop(sender, reason, SOURCE_CHANGED, exit::LOCAL_FILE);
+                }
+                Ok(chunk) => sender.handle_chunk(chunk, now),
+            },
+            Event::WantsDigest => sender.handle_digest(self.chunker.digest(), now),
+            Event::Progress { .. } => self.tell_progress(sender, now)?,
+            Event::Over(outcome) => return self.on_over(sender, outcome, now).map(ControlFlow::Break),
+        }
+        Ok(ControlFlow::Continue(true))
+    }
+}
+
+impl Copy<'_> {
+    fn is_unchanged(&self) -> bool {
+        // A file that cannot be asked any more is not the file it was.
+        self.plan.source.is_unchanged().unwrap_or(false)
+    }
+
+    fn stop_for_source(&mut self, sender: &mut Sender, error: &SourceError) {
+        let reason = format!("{}: {error}", self.plan.source.name().display());
+        let word = match error {
+            SourceError::Read(_) => "its file cannot be read",
+            SourceError::Shrunk { .. } | SourceError::Grown { .. } => SOURCE_CHANGED,
+        };
+        self.stop(sender, reason, word, exit::LOCAL_FILE);
+    }
+
+    /// `reason` is for here, `word` for the server.
+    fn stop(&mut self, sender: &mut Sender, reason: String, word: &str, code: u8) {
+        self.stopped.get_or_insert((reason, code));
+        sender.handle_abort(word);
+    }
+
+    fn on_connected(&mut self, peer: SocketAddr, checked: bool) -> io::Result<()> {
+        self.link = Some((peer, checked));
+        if !checked && self.plan.mode == Mode::Auto && self.plan.spelling == Spelling::Spaced {
+            self.report.note(&Note::Remark { text: "plain lab server: not encrypted, not verified".into() })?;
+        }
+        self.report.note(&Note::Started(TransferNote {
+            id: 0,
+            peer,
+            name: self.plan.remote.clone(),
+            size: self.plan.source.size(),
+            spelling: self.plan.spelling.word(),
+            mode: mode_word(checked),
+        }))
+    }
+
+    fn tell_progress(&mut self, sender: &Sender, now: Instant) -> io::Result<()> {
+        if now.saturating_duration_since(self.told_at) < TELL_EVERY {
+            return Ok(());
+        }
+        self.told_at = now;
+        let stats = sender.stats();
+        self.report.note(&Note::Progress(Progress {
+            id: 0,
+            bytes: stats.acknowledged,
+            size: self.plan.source.size(),
+            retransmissions: stats.retransmissions,
+            rtt_ms: stats.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
+        }))
+    }
+
+    fn on_over(&mut self, sender: &Sender, outcome: Outcome, now: Instant) -> io::Result<u8> {
+        if outcome == Outcome::Delivered {
+            self.tell_delivered(sender, now)?;
+            return Ok(exit::DONE);
+        }
+        let (reason, code) = match (self.stopped.take(), &outcome) {
+            (Some(stopped), Outcome::Stopped) => stopped,
+            _ => (self.failure(&outcome), exit::of_outcome(&outcome)),
+        };
+        let peer = self.link.map(|(peer, _)| peer);
+        self.report.note(&Note::Failed {
+            id: 0,
+            peer,
+            name: self.plan.remote.clone(),
+            reason,
+            exit_code: Some(code),
+        })?;
+        Ok(code)
+    }
+
+    fn tell_delivered(&mut self, sender: &Sender, now: Instant) -> io::Result<()> {
+        let stats = sender.stats();
+        let verified = self.link.is_some_and(|(_, checked)| checked);
+        self.report.note(&Note::Finished(Box::new(Finished {
+            id: 0,
+            peer: self.link.map(|(peer, _)| peer),
+            name: self.plan.remote.clone(),
+            bytes: stats.acknowledged,
+            seconds: now.saturating_duration_since(self.began).as_secs_f64(),
+            sha256: hex::encode(self.chunker.digest()),
+            mode: mode_word(verified),
+            verified,
+            retransmissions: stats.retransmissions,
+            duplicates: stats.ignored,
+            replaced: None,
+            rtt_ms: stats.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
+            chunk: Some(stats.chunk),
+        })))?;
+        if let Some(rtt) = stats.rtt.filter(|_| stats.chunk > 0) {
+            let bound = events::rate(stats.chunk as u64, rtt.as_secs_f64());
+            let (chunk, rtt) = (stats.chunk, rtt.as_secs_f64() * 1e3);
+            let text =
+                format!("stop-and-wait moves one chunk a round trip: {chunk} bytes / {rtt:.2} ms = at most {bound}");
+            self.report.note(&Note::Remark { text })?;
+        }
+        Ok(())
+    }
+
+    /// The thing, the reason and the remedy.
+    fn failure(&self, outcome: &Outcome) -> String {
+        let target = &self.plan.target;
+        let seconds = self.plan.timeout.as_secs_f64();
+        match outcome {
+            Outcome::NoAnswer { unreachable: true } => {
+                format!("nobody listens at {target}: the port is closed; is the server running there?")
+            }
+            Outcome::NoAnswer { unreachable: false } if self.link.is_none() => {
+                let other = match self.plan.spelling {
+                    Spelling::Spaced => "compact",
+                    Spelling::Compact => "spaced",
+                };
+                format!(
+                    "{target} did not answer for {seconds} s; is UDP port open there, and does it speak this spelling \
+                     (--spelling {other} is the other one)?"
+                )
+            }
+            Outcome::NoAnswer { .. } => {
+                format!(
+                    "{target} fell silent: no answer for {seconds} s (--timeout waits longer); nothing was saved there"
+                )
+            }
+            Outcome::Refused(reason) => format!("refused by the server: {}", Printable(reason)),
+            Outcome::PlainServer => {
+                format!("{target} is a plain lab server and cannot verify; --mode lab copies without verification")
+            }
+            Outcome::VerificationFailed(reason) => format!(
+                "verification failed, nothing was saved there: {}; sent sha256 {}; send it again",
+                Printable(reason),
+                hex::encode(self.chunker.digest())
+            ),
+            Outcome::NotConfirmed => format!(
+                "everything was sent, but the end was not confirmed within {seconds} s: the file may be complete there; look, or send it again"
+            ),
+            Outcome::Stopped | Outcome::Delivered => "stopped".into(),
+        }
+    }
+}
+
+fn mode_word(checked: bool) -> &'static str {
+    if checked { "checked" } else { "lab" }
+}
+
+/// Addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 8;
+
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
+const SOURCE_CHANGED: &str = "its file changed while it was read";

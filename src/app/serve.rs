@@ -1,0 +1,212 @@
+//! The server, honest or behind bad weather: events to files, people and programs.
+
+use super::exit;
+use crate::endpoint::{Event, SessionId};
+use crate::hostile::Serving;
+use crate::io::driver::{self, Application};
+use crate::io::events::{AccountNote, Finished, Note, Progress, Report, Transfer};
+use crate::io::signals::Interrupt;
+use crate::io::store::Policy;
+use crate::io::udp::Wire;
+use crate::io::workers::Workers;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Where a server saves, and when it ends.
+#[derive(Debug)]
+pub struct ServePlan {
+    /// The folder beneath which everything stays.
+    pub root: PathBuf,
+    /// What may come.
+    pub policy: Policy,
+    /// End after so many completed transfers.
+    pub exit_after: Option<u64>,
+    /// The SHA-256 that every file should have, for a verdict on clients.
+    pub expected: Option<[u8; 32]>,
+    /// The misbehaviour's name, for the accounts.
+    pub misbehaviour: Option<String>,
+}
+
+/// Serves on the wire's socket 0 until the plan, a signal or a misbehaviour ends it; gives the exit code.
+///
+/// # Errors
+/// When this machine fails: the folder, a thread, the socket; or when nobody reads the report any more.
+pub fn serve<M: Serving>(
+    wire: &mut Wire,
+    machine: &mut M,
+    plan: ServePlan,
+    report: &mut dyn Report,
+    interrupt: Interrupt,
+) -> io::Result<u8> {
+    let workers = Workers::start(&plan.root, plan.policy, &wire.waker()).map_err(io::Error::other)?;
+    let address = wire.local_address(0)?;
+    let purpose = format!("files are saved beneath {}", plan.root.display());
+    report.note(&Note::Listening { address, purpose })?;
+    let mut server = Server {
+        plan,
+        workers,
+        report,
+        interrupt,
+        transfers: BTreeMap::new(),
+        ended: 0,
+        all_exact: true,
+        linger: None,
+        stopping: None,
+    };
+    let outcome = driver::run(wire, machine, &mut server);
+    // Orders that are under way (removing temporary files) are carried out before the process ends.
+    server.workers.finish();
+    outcome
+}
+
+struct Server<'a> {
+    plan: ServePlan,
+    workers: Workers,
+    report: &'a mut dyn Report,
+    interrupt: Interrupt,
+    transfers: BTreeMap<SessionId, Known>,
+    /// Completed transfers; with a file to compare with also those that came to nothing.
+    ended: u64,
+    all_exact: bool,
+    /// The last transfer is through; until then its last message is answered again.
+    linger: Option<Instant>,
+    stopping: Option<u8>,
+}
+
+/// What is told of a transfer at its end.
+struct Known {
+    peer: SocketAddr,
+    name: String,
+    size: u64,
+    checked: bool,
+    told_at: Instant,
+}
+
+impl<M: Serving> Application<M> for Server<'_> {
+    type Outcome = u8;
+
+    fn turn(&mut self, machine: &mut M, _wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<u8, bool>> {
+        if let (Some(code), None) = (self.interrupt.exit_code(), self.stopping) {
+            self.stopping = Some(code);
+            machine.endpoint().handle_shutdown(now);
+        }
+        let mut any = self.workers.deliver(machine.endpoint(), now);
+        while let Some(event) = machine.poll_event(now) {
+            any = true;
+            self.on_event(machine, event, now)?;
+        }
+        if any {
+            return Ok(ControlFlow::Continue(true));
+        }
+        if machine.has_died() {
+            self.report.note(&Note::Remark { text: "died midway, as asked".into() })?;
+            return Ok(ControlFlow::Break(self.verdict()));
+        }
+        if let Some(code) = self.stopping {
+            return Ok(ControlFlow::Break(code));
+        }
+        if self.linger.is_some_and(|until| now >= until) {
+            return Ok(ControlFlow::Break(self.verdict()));
+        }
+        Ok(ControlFlow::Continue(false))
+    }
+
+    fn wakes_at(&self) -> Option<Instant> {
+        self.linger
+    }
+}
+
+impl Server<'_> {
+    fn on_event<M: Serving>(&mut self, machine: &mut M, event: Event, now: Instant) -> io::Result<()> {
+        match event {
+            Event::Order(id, order) => self.workers.order(id, order),
+            Event::Started { id, peer, name, size, spelling, checked } => {
+                let name = name.to_string();
+                let mode = if checked { "checked" } else { "lab" };
+                let note = Transfer { id: id.0, peer, name: name.clone(), size, spelling: spelling.word(), mode };
+                self.transfers.insert(id, Known { peer, name, size, checked, told_at: now });
+                self.report.note(&Note::Started(note))?;
+            }
+            Event::Progress { id, received } => {
+                if let Some(known) = self.transfers.get_mut(&id)
+                    && now.saturating_duration_since(known.told_at) >= TELL_EVERY
+                {
+                    known.told_at = now;
+                    let progress =
+                        Progress { id: id.0, bytes: received, size: known.size, retransmissions: 0, rtt_ms: None };
+                    self.report.note(&Note::Progress(progress))?;
+                }
+            }
+            Event::Finished { id, bytes, sha256, replaced, took, counts } => {
+                let Some(known) = self.transfers.remove(&id) else { return Ok(()) };
+                self.report.note(&Note::Finished(Box::new(Finished {
+                    id: id.0,
+                    peer: Some(known.peer),
+                    name: known.name.clone(),
+                    bytes,
+                    seconds: took.as_secs_f64(),
+                    sha256: hex::encode(sha256),
+                    mode: if known.checked { "checked" } else { "lab" },
+                    verified: known.checked,
+                    retransmissions: counts.answered_again,
+                    duplicates: counts.duplicates,
+                    replaced,
+                    rtt_ms: None,
+                    chunk: None,
+                })))?;
+                let exact = self.plan.expected.map(|expected| expected == sha256);
+                self.all_exact &= exact.unwrap_or(true);
+                self.tell_account(machine, id, known.peer, exact)?;
+                self.count_end(now);
+            }
+            Event::Failed { id, reason, counts: _ } => {
+                let Some(known) = self.transfers.remove(&id) else { return Ok(()) };
+                let peer = Some(known.peer);
+                self.report.note(&Note::Failed { id: id.0, peer, name: known.name, reason, exit_code: None })?;
+                let exact = self.plan.expected.map(|_| false);
+                self.all_exact &= exact.unwrap_or(true);
+                self.tell_account(machine, id, known.peer, exact)?;
+                if self.plan.expected.is_some() {
+                    self.count_end(now);
+                }
+            }
+            Event::Refused { peer, name, reason } => self.report.note(&Note::Refused { peer, name, reason })?,
+        }
+        Ok(())
+    }
+
+    fn tell_account<M: Serving>(
+        &mut self,
+        machine: &M,
+        id: SessionId,
+        peer: SocketAddr,
+        exact: Option<bool>,
+    ) -> io::Result<()> {
+        let Some(account) = machine.account(peer) else { return Ok(()) };
+        let misbehaviour = self.plan.misbehaviour.clone();
+        self.report.note(&Note::Account(Box::new(AccountNote::new(id.0, peer, misbehaviour, &account, exact))))
+    }
+
+    fn count_end(&mut self, now: Instant) {
+        self.ended += 1;
+        if self.plan.exit_after.is_some_and(|count| self.ended >= count) {
+            self.linger = Some(now + LINGER);
+        }
+    }
+
+    fn verdict(&self) -> u8 {
+        let judged = self.plan.expected.is_none() || (self.all_exact && self.ended > 0);
+        if judged { exit::DONE } else { exit::NOT_VERIFIED }
+    }
+}
+
+/// How often a transfer's progress is told.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// After the last transfer its last acknowledgement may have been lost; so long it is given again: a repeat comes within
+/// about a second, or a round trip and an eighth where that is longer.
+const LINGER: Duration = Duration::from_secs(3);

@@ -1,0 +1,86 @@
+//! `bad_server`: the server behind bad weather, or with a misbehaviour.
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
+use homing::app::cli::{BadServerArgs, usage_error};
+use homing::app::exit;
+use homing::app::serve::{ServePlan, serve};
+use homing::endpoint::{Config, Endpoint};
+use homing::hostile::HostileServer;
+use homing::io::events::Note;
+use homing::io::signals::Interrupt;
+use homing::io::source::Source;
+use homing::io::udp::Wire;
+use homing::weather::{MISBEHAVIOURS, Misbehaviour};
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = BadServerArgs::parse();
+    exit::of_program(run(&args))
+}
+
+fn run(args: &BadServerArgs) -> anyhow::Result<u8> {
+    if args.list {
+        let mut out = std::io::stdout().lock();
+        for (_, name, sentence) in MISBEHAVIOURS {
+            writeln!(out, "{name}  {sentence}")?;
+        }
+        return Ok(exit::DONE);
+    }
+    let serving = &args.serving;
+    let Some(port) = serving.port else {
+        usage_error(&mut BadServerArgs::command(), "a PORT is needed, as in: bad_server 12300 --weather wifi")
+    };
+    let weather = match args.weather.weather(&[]) {
+        Ok(weather) => weather,
+        Err(error) => usage_error(&mut BadServerArgs::command(), &error),
+    };
+    let expected = match &args.expect {
+        None => None,
+        Some(path) => match Source::open(path) {
+            Ok(source) => Some(source.digest().with_context(|| format!("cannot read {}", path.display()))?),
+            Err(error) => {
+                eprintln!("bad_server: {error}");
+                return Ok(exit::LOCAL_FILE);
+            }
+        },
+    };
+    let mut wire = Wire::new(32)?;
+    wire.listen((serving.bind, port).into())
+        .with_context(|| format!("cannot listen at {} port {port}", serving.bind))?;
+    wire.listen((serving.bind, 0).into()).context("no second port for false answers")?;
+    let interrupt = Interrupt::watch(wire.waker())?;
+    let mut report = serving.speech.report();
+    let seed = args.weather.seed();
+    let misbehaviour = args.misbehave.map_or("no misbehaviour".into(), |misbehaviour| misbehaviour.to_string());
+    let plan = ServePlan {
+        root: serving.root.clone(),
+        policy: serving.policy(),
+        exit_after: serving.exit_after,
+        expected,
+        misbehaviour: args.misbehave.map(|misbehaviour| misbehaviour.to_string()),
+    };
+    let bufsize = if args.misbehave == Some(Misbehaviour::TinyBuffer) { 64 } else { serving.config().bufsize };
+    let endpoint = Endpoint::new(Config { bufsize, ..serving.config() });
+    let mut server = HostileServer::new(endpoint, weather, args.misbehave, seed);
+    let text = format!("weather: {weather}; {misbehaviour}; --seed {seed} repeats it");
+    let mut report = AfterListening { inner: report.as_mut(), remark: Some(Note::Remark { text }) };
+    Ok(serve(&mut wire, &mut server, plan, &mut report, interrupt)?)
+}
+
+/// Tells the weather once the port is open: the first line belongs to the address.
+struct AfterListening<'a> {
+    inner: &'a mut dyn homing::io::events::Report,
+    remark: Option<Note>,
+}
+
+impl homing::io::events::Report for AfterListening<'_> {
+    fn note(&mut self, note: &Note) -> std::io::Result<()> {
+        self.inner.note(note)?;
+        match self.remark.take() {
+            Some(remark) => self.inner.note(&remark),
+            None => Ok(()),
+        }
+    }
+}

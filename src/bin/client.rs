@@ -1,0 +1,43 @@
+//! `client`: copies a file to a server.
+
+use clap::{CommandFactory, Parser};
+use homing::app::cli::{ClientArgs, ModeArg, SpellingArg, usage_error};
+use homing::app::copy::{CopyPlan, copy};
+use homing::app::exit;
+use homing::io::signals::Interrupt;
+use homing::io::source::Source;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = ClientArgs::parse();
+    exit::of_program(run(args))
+}
+
+fn run(args: ClientArgs) -> anyhow::Result<u8> {
+    if args.spelling == SpellingArg::Compact && matches!(args.mode, ModeArg::Checked) {
+        usage_error(
+            &mut ClientArgs::command(),
+            "--mode checked needs the spaced spelling: the compact one has no place for an offer",
+        );
+    }
+    if args.remote.is_empty() {
+        usage_error(&mut ClientArgs::command(), "REMOTE is empty; give the file a name there");
+    }
+    let source = match Source::open(&args.local) {
+        Ok(source) => source,
+        Err(error) => {
+            eprintln!("client: {error}");
+            return Ok(exit::LOCAL_FILE);
+        }
+    };
+    let mut report = args.speech.report();
+    let plan = CopyPlan {
+        target: args.target,
+        source,
+        remote: args.remote,
+        mode: args.mode.into(),
+        spelling: args.spelling.into(),
+        timeout: args.timeout,
+    };
+    Ok(copy(plan, report.as_mut(), |wire| Interrupt::watch(wire.waker()))?)
+}

@@ -1,0 +1,348 @@
+//! What programs tell people and other programs: one vocabulary, printed as JSON lines or as sentences.
+
+use crate::hostile::Account;
+use crate::name::Printable;
+use crate::weather::Counts;
+use serde::Serialize;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+/// Something worth telling. As JSON it is one object a line, its kind in the field `event`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Note {
+    /// The port is open.
+    Listening {
+        /// Where.
+        address: SocketAddr,
+        /// What happens with what comes, in words.
+        purpose: String,
+    },
+    /// A transfer began.
+    Started(Transfer),
+    /// Bytes came, or were acknowledged.
+    Progress(Progress),
+    /// A file is complete under its name, or delivered.
+    Finished(Box<Finished>),
+    /// A start was turned away.
+    Refused {
+        /// Whose.
+        peer: SocketAddr,
+        /// For which name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A transfer came to nothing.
+    Failed {
+        /// Its number; 0 for a client's only one.
+        id: u64,
+        /// The other side.
+        peer: Option<SocketAddr>,
+        /// The file's name.
+        name: String,
+        /// Why.
+        reason: String,
+        /// The exit code that a client ends with.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exit_code: Option<u8>,
+    },
+    /// What a bad server did to a peer and what the peer did.
+    Account(Box<AccountNote>),
+    /// How many datagrams a link carried, and what became of them.
+    Traffic {
+        /// Flows seen.
+        flows: u64,
+        /// Towards the server.
+        inward: CountsNote,
+        /// From the server.
+        outward: CountsNote,
+    },
+    /// Anything else that a person should read.
+    Remark {
+        /// In a sentence.
+        text: String,
+    },
+}
+
+/// A transfer that began.
+#[derive(Clone, Debug, Serialize)]
+pub struct Transfer {
+    /// Its number.
+    pub id: u64,
+    /// The other side.
+    pub peer: SocketAddr,
+    /// The file's name.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// `spaced` or `compact`.
+    pub spelling: &'static str,
+    /// `lab` or `checked`.
+    pub mode: &'static str,
+}
+
+/// How far a transfer is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Progress {
+    /// Its number.
+    pub id: u64,
+    /// Bytes so far.
+    pub bytes: u64,
+    /// Bytes in all.
+    pub size: u64,
+    /// Messages sent again so far.
+    pub retransmissions: u64,
+    /// The smoothed round trip in milliseconds, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<f64>,
+}
+
+/// A transfer that ended well.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finished {
+    /// Its number.
+    pub id: u64,
+    /// The other side.
+    pub peer: Option<SocketAddr>,
+    /// The file's name.
+    pub name: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// SHA-256 of the content, in hexadecimal.
+    pub sha256: String,
+    /// `lab` or `checked`.
+    pub mode: &'static str,
+    /// Both sides have compared the checksum.
+    pub verified: bool,
+    /// A client: messages sent again. A server: answers given again.
+    pub retransmissions: u64,
+    /// Messages that came again.
+    pub duplicates: u64,
+    /// The size of the file that was overwritten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<u64>,
+    /// The smoothed round trip in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<f64>,
+    /// The longest chunk in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<usize>,
+}
+
+/// [`Account`], ready to print.
+#[derive(Clone, Debug, Serialize)]
+pub struct AccountNote {
+    /// Of which transfer.
+    pub id: u64,
+    /// Whose.
+    pub peer: SocketAddr,
+    /// The misbehaviour's name.
+    pub misbehaviour: Option<String>,
+    /// How often it was applied.
+    pub misbehaved: u64,
+    /// What the weather did on the way in.
+    pub inward: CountsNote,
+    /// What the weather did on the way out.
+    pub outward: CountsNote,
+    /// Messages from the peer.
+    pub messages: u64,
+    /// Messages it sent again.
+    pub repeats: u64,
+    /// The longest time between two of its messages, in seconds.
+    pub longest_silence_s: f64,
+    /// Its longest datagram in bytes.
+    pub longest_datagram: usize,
+    /// The verdict on the content, where a file to compare with was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact: Option<bool>,
+}
+
+impl AccountNote {
+    /// An account of a transfer.
+    pub fn new(
+        id: u64,
+        peer: SocketAddr,
+        misbehaviour: Option<String>,
+        account: &Account,
+        exact: Option<bool>,
+    ) -> Self {
+        Self {
+            id,
+            peer,
+            misbehaviour,
+            misbehaved: account.misbehaved,
+            inward: account.inward.into(),
+            outward: account.outward.into(),
+            messages: account.messages,
+            repeats: account.repeats,
+            longest_silence_s: account.longest_silence.as_secs_f64(),
+            longest_datagram: account.longest_datagram,
+            exact,
+        }
+    }
+}
+
+/// [`Counts`], ready to print.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "the fields are those of Counts")]
+pub struct CountsNote {
+    pub offered: u64,
+    pub passed: u64,
+    pub lost: u64,
+    pub queue_dropped: u64,
+    pub oversize: u64,
+    pub duplicated: u64,
+    pub reordered: u64,
+    pub late: u64,
+    pub corrupted: u64,
+}
+
+impl From<Counts> for CountsNote {
+    fn from(counts: Counts) -> Self {
+        let Counts { offered, passed, lost, queue_dropped, oversize, duplicated, reordered, late, corrupted } = counts;
+        Self { offered, passed, lost, queue_dropped, oversize, duplicated, reordered, late, corrupted }
+    }
+}
+
+impl CountsNote {
+    /// `3 of 80 lost, 2 repeated`; what did not happen is not mentioned.
+    fn sentence(&self) -> String {
+        let words = [
+            (self.lost, "lost"),
+            (self.queue_dropped, "dropped from the queue"),
+            (self.oversize, "too large"),
+            (self.duplicated, "repeated"),
+            (self.reordered, "overtaken"),
+            (self.late, "late"),
+            (self.corrupted, "damaged"),
+        ];
+        let happened: Vec<String> =
+            words.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        match happened.is_empty() {
+            true => format!("{} datagrams, all well", self.offered),
+            false => format!("{} datagrams, {}", self.offered, happened.join(", ")),
+        }
+    }
+}
+
+/// Where notes go.
+pub trait Report {
+    /// Tells one.
+    ///
+    /// # Errors
+    /// When nobody can read it any more (a closed pipe).
+    fn note(&mut self, note: &Note) -> io::Result<()>;
+}
+
+/// How much a program says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volume {
+    /// Only what goes wrong, and the port.
+    Quiet,
+    /// What a person wants to see.
+    Normal,
+    /// Also who is turned away and what is odd.
+    Verbose,
+}
+
+/// One JSON object a line on standard output.
+#[derive(Default)]
+pub struct JsonReport;
+
+impl Report for JsonReport {
+    fn note(&mut self, note: &Note) -> io::Result<()> {
+        let mut line = serde_json::to_vec(note)?;
+        line.push(b'\n');
+        let mut out = io::stdout().lock();
+        out.write_all(&line)?;
+        out.flush()
+    }
+}
+
+/// A note as a person reads it; `None` for what goes into a bar instead.
+pub fn sentence(note: &Note) -> Option<String> {
+    Some(match note {
+        Note::Listening { address, purpose } => format!("listening on {address}\n{purpose}"),
+        Note::Started(transfer) => {
+            let Transfer { peer, name, size, mode, spelling, .. } = transfer;
+            format!("{peer}: {} ({}) begins, {mode}, {spelling}", Printable(name), bytes(*size))
+        }
+        Note::Progress(_) => return None,
+        Note::Finished(finished) => finished_sentence(finished),
+        Note::Refused { peer, name, reason } => {
+            format!("{peer}: {} was refused: {}", Printable(name), Printable(reason))
+        }
+        Note::Failed { peer: Some(peer), name, reason, .. } => {
+            format!("{peer}: {} failed: {}", Printable(name), Printable(reason))
+        }
+        Note::Failed { peer: None, name, reason, .. } => format!("{}: {}", Printable(name), Printable(reason)),
+        Note::Account(account) => account_sentence(account),
+        Note::Traffic { flows, inward, outward } => {
+            let plural = if *flows == 1 { "" } else { "s" };
+            format!(
+                "{flows} flow{plural}; to the server: {}; from the server: {}",
+                inward.sentence(),
+                outward.sentence()
+            )
+        }
+        Note::Remark { text } => text.clone(),
+    })
+}
+
+fn finished_sentence(finished: &Finished) -> String {
+    let Finished { peer, name, bytes: size, seconds, sha256, retransmissions, duplicates, replaced, .. } = finished;
+    let peer = peer.map(|peer| format!("{peer}: ")).unwrap_or_default();
+    let rate = rate(*size, *seconds);
+    let verified = if finished.verified { "verified" } else { "not verified" };
+    let mut text = format!(
+        "{peer}{}: {} in {seconds:.2} s ({rate}), {retransmissions} sent again, {duplicates} came again, {verified}, sha256 {sha256}",
+        Printable(name),
+        bytes(*size),
+    );
+    if let Some(old) = replaced {
+        text += &format!("; replaced a file of {}", bytes(*old));
+    }
+    text
+}
+
+fn account_sentence(account: &AccountNote) -> String {
+    let AccountNote { peer, misbehaviour, misbehaved, inward, outward, messages, repeats, .. } = account;
+    let mut text = format!("{peer}: done to it: in {}; out {}", inward.sentence(), outward.sentence());
+    if let Some(misbehaviour) = misbehaviour {
+        text += &format!("; {misbehaviour} {misbehaved} times");
+    }
+    text += &format!(
+        ". It sent {messages} messages, {repeats} of them again, up to {} bytes, at most {:.2} s apart",
+        account.longest_datagram, account.longest_silence_s
+    );
+    match account.exact {
+        Some(true) => text += ". Content: exact",
+        Some(false) => text += ". Content: DIFFERENT",
+        None => {}
+    }
+    text
+}
+
+/// `151234 bytes`, with a shorter form beside it from 10 kB on.
+pub fn bytes(count: u64) -> String {
+    match count {
+        1 => "1 byte".into(),
+        0..10_000 => format!("{count} bytes"),
+        _ => format!("{count} bytes = {}", indicatif::DecimalBytes(count)),
+    }
+}
+
+/// Bytes a second.
+pub fn rate(size: u64, seconds: f64) -> String {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "for the eye"
+    )]
+    let rate = if seconds > 0.0 { (size as f64 / seconds) as u64 } else { 0 };
+    format!("{}/s", indicatif::DecimalBytes(rate))
+}

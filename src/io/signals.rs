@@ -1,0 +1,51 @@
+//! Ctrl-C and its kin: the first asks for an orderly end, the second ends at once.
+
+use super::udp::Waker;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// Whether the user asked for the end.
+#[derive(Clone, Default)]
+pub struct Interrupt(Arc<AtomicI32>);
+
+impl Interrupt {
+    /// Nobody can interrupt: for servers and clients inside other programs.
+    pub fn never() -> Self {
+        Self::default()
+    }
+
+    /// Watches SIGINT and SIGTERM from now on, and wakes the socket thread at the first.
+    ///
+    /// # Errors
+    /// When the system gives no handler or no thread.
+    pub fn watch(waker: Waker) -> io::Result<Self> {
+        let interrupt = Self::default();
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let seen = Arc::clone(&interrupt.0);
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            for signal in signals.forever() {
+                if seen.swap(signal, Ordering::SeqCst) != 0 {
+                    std::process::exit(128 + signal);
+                }
+                waker.wake();
+            }
+        })?;
+        Ok(interrupt)
+    }
+
+    /// Asks for the end from inside the program, as a signal does from outside.
+    pub fn raise(&self) {
+        self.0.store(SIGINT, Ordering::SeqCst);
+    }
+
+    /// The exit code that the signal asks for, 128 plus its number; `None` as long as there was none.
+    pub fn exit_code(&self) -> Option<u8> {
+        match self.0.load(Ordering::SeqCst) {
+            0 => None,
+            signal => u8::try_from(128 + signal).ok(),
+        }
+    }
+}

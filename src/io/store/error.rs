@@ -1,0 +1,158 @@
+//! What is done to a disk, how that is made to fail on purpose, and what is said when it failed.
+
+use std::{
+    fmt::{self, Display},
+    io,
+};
+
+use rustix::io::Errno;
+use thiserror::Error;
+
+use crate::name::{Printable, SafeName};
+
+/// A bad disk on purpose: asked before each operation, and what it answers counts as what the
+/// operation answered.
+pub trait Faults: Send + Sync {
+    /// An error here is an error of `operation`, which then does not take place.
+    fn before(&self, operation: Operation) -> io::Result<()>;
+}
+
+impl<F: Fn(Operation) -> io::Result<()> + Send + Sync> Faults for F {
+    fn before(&self, operation: Operation) -> io::Result<()> {
+        self(operation)
+    }
+}
+
+/// What is done to a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A folder or a file is opened or made.
+    Open,
+    /// A name or the free space is looked at.
+    Look,
+    /// Bytes are appended.
+    Write,
+    /// What was written so far is made durable.
+    SyncData,
+    /// The complete file is made durable.
+    SyncFile,
+    /// The file gets its name.
+    Rename,
+    /// The name is made durable.
+    SyncDirectory,
+    /// A temporary file is removed.
+    Remove,
+}
+
+impl Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Operation::Open => "opened",
+            Operation::Look => "looked at",
+            Operation::Write => "written",
+            Operation::SyncData | Operation::SyncFile => "synced",
+            Operation::Rename => "renamed",
+            Operation::SyncDirectory => "synced with its folder",
+            Operation::Remove => "removed",
+        })
+    }
+}
+
+/// Why a file cannot be received, in one sentence that is also fit for the peer: the last
+/// component of its name, printable and cut, and no path of this machine.
+#[derive(Debug, Error)]
+#[error("{file} {cause}")]
+pub struct StoreError {
+    pub(super) file: String,
+    pub(super) cause: Cause,
+}
+
+impl StoreError {
+    /// What sort of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self.cause {
+            Cause::TooLarge { .. } | Cause::NoFolder | Cause::Outside | Cause::NotAFile => ErrorKind::Refused,
+            Cause::Exists => ErrorKind::Exists,
+            Cause::NoSpace { .. } | Cause::Full(_) => ErrorKind::NoSpace,
+            Cause::TooLong { .. } | Cause::TooShort { .. } => ErrorKind::WrongSize,
+            Cause::FailedBefore | Cause::Io { .. } => ErrorKind::Io,
+        }
+    }
+}
+
+/// The sorts of failure that callers tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// This file is not taken under this name; another try will not help.
+    Refused,
+    /// The name is taken, and may not be replaced.
+    Exists,
+    /// The disk, the quota or the largest file size does not hold it.
+    NoSpace,
+    /// More or fewer bytes than announced.
+    WrongSize,
+    /// The disk failed.
+    Io,
+}
+
+#[derive(Debug, Error)]
+pub(super) enum Cause {
+    #[error("has {size} bytes, the limit here is {max}; split it or have the limit raised")]
+    TooLarge { size: u64, max: u64 },
+    #[error("goes into a folder that does not exist here; make it first or leave it out")]
+    NoFolder,
+    #[error("goes into a folder that leads outside; choose another folder")]
+    Outside,
+    #[error("is a folder, a link or a device here; choose another name")]
+    NotAFile,
+    #[error("exists here and is never replaced; choose another name")]
+    Exists,
+    #[error("needs {size} bytes, and {free} are free here; free some or send less")]
+    NoSpace { size: u64, free: u64 },
+    #[error("stopped because {0}; free some space or send less")]
+    Full(&'static str),
+    #[error("brought more than its {size} bytes; send it again")]
+    TooLong { size: u64 },
+    #[error("brought {written} of its {size} bytes; send it again")]
+    TooShort { size: u64, written: u64 },
+    #[error("failed before; send it again from the start")]
+    FailedBefore,
+    #[error("could not be {doing} ({reason}); check the disk and the permissions there")]
+    Io { doing: Operation, reason: io::Error },
+}
+
+impl Cause {
+    /// Why an operation on a file failed.
+    pub(super) fn of(doing: Operation, reason: io::Error) -> Cause {
+        match Errno::from_io_error(&reason) {
+            Some(Errno::NOSPC) => Cause::Full("the disk here is full"),
+            Some(Errno::DQUOT) => Cause::Full("the disk quota here is used up"),
+            Some(Errno::FBIG) => Cause::Full("no larger file is allowed here"),
+            Some(Errno::EXIST) if doing == Operation::Rename => Cause::Exists,
+            _ => Cause::Io { doing, reason },
+        }
+    }
+
+    /// Why a folder could not be opened.
+    pub(super) fn of_folder(reason: io::Error) -> Cause {
+        match (reason.kind(), Errno::from_io_error(&reason)) {
+            (io::ErrorKind::NotFound | io::ErrorKind::NotADirectory, _) => Cause::NoFolder,
+            // cap-std's own error, and too many links, which lead nowhere.
+            (io::ErrorKind::PermissionDenied, None) | (_, Some(Errno::LOOP)) => Cause::Outside,
+            _ => Cause::of(Operation::Open, reason),
+        }
+    }
+}
+
+/// A name for an error: its last component, printable, in quotes, and cut.
+pub(super) fn shown(name: &SafeName) -> String {
+    let file = name.file_name();
+    match file.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("\"{}...\"", Printable(&file[..end])),
+        None => format!("\"{}\"", Printable(file)),
+    }
+}
+
+/// As much of a name as lets a person know it; the reason must fit behind it.
+const SHOWN_CHARACTERS: usize = 40;
