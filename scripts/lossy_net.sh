@@ -36,8 +36,8 @@ How the words become netem's:
   - Both directions pass the same netem once, so they share its rate and queue and cannot differ: what says so
     (in.loss, out.rate, the presets cellular and satellite unless --rate is given) is refused. lossy_link can do it.
   - burst=A/B with loss=P becomes `loss gemodel A B 100% P`: within a burst everything is lost, outside of it P.
-  - delay and jitter become the middle of the range and half of its width. Where no rate is given, netem gets one of
-    100gbit, because only with a rate do its packets keep their order.
+  - delay and jitter become the middle of the range and half of its width, in whole microseconds. Where no rate is
+    given, netem gets one of 100gbit, because only with a rate do its packets keep their order.
   - reorder lets packets out at once, past those that wait; without a delay it gets one of 10ms.
   - corrupt damages what is beneath the UDP checksum, so the kernel drops nearly all of it: it acts like loss.
   - queue (and the default, a round trip of the line but at least 64ki) becomes netem's limit: packets of the mtu (1500
@@ -232,12 +232,12 @@ show_percent() {
 }
 
 show_time() {
-    if (($1 % 1000000 == 0)); then
-        printf '%sms' $(($1 / 1000000))
-    elif (($1 % 1000 == 0)); then
-        printf '%sus' $(($1 / 1000))
+    # Not every tc reads nanoseconds.
+    local micros=$((($1 + 500) / 1000))
+    if ((micros > 0 && micros % 1000 == 0)); then
+        printf '%sms' $((micros / 1000))
     else
-        printf '%sns' "$1"
+        printf '%sus' $((micros > 0 ? micros : 1))
     fi
 }
 

@@ -582,18 +582,24 @@ fn start_digits(datagram: &[u8], spelling: Spelling) -> usize {
     field().and_then(|_| field()).map_or(0, <[u8]>::len)
 }
 
-/// Which transfer of this address a chunk is for. One of ours under way knows its numbers exactly and comes first; then the
-/// newest that takes it as new; then whoever has seen it before.
+/// Which transfer of this address a chunk is for. One of ours under way knows its numbers exactly and comes first; then a new
+/// one whose first number this is, as nearly all peers count; then whoever takes it as new; then whoever has seen it before.
 fn owner(entries: &[Entry], spelling: Spelling, seq: u64, now: Instant) -> Option<usize> {
     let speaks = |entry: &Entry| entry.receiver.start().spelling == spelling;
-    let takes = |entry: &Entry| matches!(entry.receiver.judge(seq), Verdict::New(_));
+    let takes = |entry: &Entry| entry.running && matches!(entry.receiver.judge(seq), Verdict::New(_));
     let position = |wanted: &dyn Fn(&Entry) -> bool| entries.iter().rposition(|entry| speaks(entry) && wanted(entry));
     position(&|entry| {
         let receiver = &entry.receiver;
         entry.running && receiver.start().checked && receiver.is_proven() && receiver.judge(seq) != Verdict::Stale
     })
     .or_else(|| position(&|entry| entry.receiver.restarts_with(seq, now)))
-    .or_else(|| position(&|entry| entry.running && takes(entry)))
+    .or_else(|| {
+        position(&|entry| {
+            takes(entry) && !entry.receiver.is_proven() && entry.receiver.start().seq.checked_add(1) == Some(seq)
+        })
+    })
+    .or_else(|| position(&|entry| takes(entry) && entry.receiver.is_proven()))
+    .or_else(|| position(&takes))
     .or_else(|| position(&|entry| entry.receiver.judge(seq) != Verdict::Stale))
 }
 

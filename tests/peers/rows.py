@@ -60,8 +60,9 @@ def shown(reply: bytes | None) -> str:
 def stored(server: RunningServer, grace_s: float = 0.2) -> bytes | None:
     deadline = time.monotonic() + (2.6 if server.profile in ("a-s1", "a-s4", "a-s5") else grace_s)
     while time.monotonic() < deadline:
-        if files := list(server.files().values()):
-            return files[0]
+        if server.files():
+            time.sleep(0.03)  # it is made first and filled afterwards
+            return list(server.files().values())[0]
         time.sleep(0.02)
     return None
 
@@ -226,9 +227,8 @@ ROWS_A = [
         {
             "not stored, same ack": names("good bad s8 s9 s10 s11"),
             "silence": names("s1 s2 s4 s5"),
-            "stored twice, same ack": names("s6 s12"),
+            "stored twice, same ack": names("s6 s7 s12"),
             "stored twice, next ack": names("s3 s15"),
-            # s7 has left: the second copy made the file whole, and the answer came before that.
         },
     ),
     Row(
@@ -289,16 +289,17 @@ def b_ack(server: RunningServer, asker: Asker) -> str:
 
 
 def b_duplicate(server: RunningServer, asker: Asker) -> str:
-    asker.ask(b"s|0|f.png|8")
-    asker.ask(b"d|1|AAAA")
-    reply = asker.ask(b"d|1|AAAA")
-    content = stored(server, 0.1)
-    if content in (b"AAAAAAAA", b"AAAA"):
+    # Large enough to be two chunks also by the count of s2.
+    one, two = b"A" * 15_000, b"B" * 15_000
+    asker.ask(b"s|0|f.png|30000")
+    asker.ask(b"d|1|" + one)
+    reply = asker.ask(b"d|1|" + one)
+    if stored(server, 0.1) in (one + one, one):
         return "stored again"
     if reply is not None:
         return "dropped, acked"
-    asker.ask(b"d|0|BBBB")
-    return "dropped, silent" if stored(server, 0.1) == b"AAAABBBB" else "aborts"
+    asker.ask(b"d|0|" + two)
+    return "dropped, silent" if stored(server, 0.1) == one + two else "aborts"
 
 
 def b_repeat_after_end(server: RunningServer, asker: Asker) -> str:
@@ -346,7 +347,18 @@ def b_binary(server: RunningServer, asker: Asker) -> str:
     return life(server) if stored(server, 0.1) is None else "stored"
 
 
+def b_full(server: RunningServer, asker: Asker) -> str:
+    """Starts from more and more addresses, none of which sends anything more."""
+    askers = [Asker(server.port) for _ in range(13)]
+    replies = [other.ask(b"s|0|f.png|8") for other in askers]
+    for other in askers:
+        other.close()
+    refused = [reply for reply in replies if reply is not None and reply[:1] == b"n"]
+    return shown(refused[0]) if refused else "never"
+
+
 ROWS_B = [
+    Row("refusal", b_full, {"'n|1'": names("s3 s4 s9 s11 s13"), "'n|0'": names("s7"), "never": 8}),
     Row("start ack", b_ack, {"'a|1'": 13, "'a|1|'": names("s1")}),
     Row(
         "duplicate data",

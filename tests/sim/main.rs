@@ -2,6 +2,8 @@
 //!
 //! A failing run prints its seed; `SEED=<seed> cargo test --test sim <name>` runs that one alone.
 
+mod behaviour;
+mod golden;
 mod transfers;
 mod world;
 

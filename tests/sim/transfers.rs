@@ -1,11 +1,10 @@
 //! Whole transfers under random weather: exact, or refused, never wrong; never a copy too many.
 
-use crate::world::{Plan, SERVER, World, noise};
+use crate::world::{Plan, World, noise};
 use crate::{Replay, seeds};
 use homing::packet::Spelling;
 use homing::session::Mode;
 use homing::session::stop_and_wait::Outcome;
-use homing::weather::Weather;
 use std::time::Duration;
 
 /// Weather that is different for every seed: loss 0-50 % each way, duplicates, and what `keeps_order` allows besides.

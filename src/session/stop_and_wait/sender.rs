@@ -94,7 +94,7 @@ pub struct Stats {
     pub acknowledged: u64,
     /// The longest chunk in bytes.
     pub chunk: usize,
-    /// The smoothed round trip.
+    /// The smoothed round trip of the path, without the last message's.
     pub rtt: Option<Duration>,
 }
 
@@ -238,7 +238,7 @@ impl Sender {
 
     /// What it has cost so far.
     pub fn stats(&self) -> Stats {
-        Stats { rtt: self.rtt.smoothed(), ..self.stats }
+        self.stats
     }
 
     /// Handles a message from the peer that is spoken to; says whether it was waited for.
@@ -424,6 +424,10 @@ impl Sender {
         let elapsed = now.saturating_duration_since(message.first_sent);
         if message.timeouts == 0 {
             self.rtt.sample(elapsed);
+            // The answer to the last message waits for the server's disk as well: not what a person wants to know of the path.
+            if self.phase != Phase::Closing && self.stats.acknowledged + (message.payload as u64) < self.transfer.size {
+                self.stats.rtt = self.rtt.smoothed();
+            }
         } else {
             self.rtt.on_ambiguous(elapsed, message.timeouts);
         }

@@ -1,0 +1,339 @@
+//! Single facts about sender and endpoint, told as dialogues with literal datagrams and literal times.
+
+use crate::world::{Plan, SERVER, World, noise};
+use homing::endpoint::Config;
+use homing::packet::Spelling;
+use homing::session::Mode;
+use homing::session::stop_and_wait::{Outcome, start_id};
+use sha2::{Digest, Sha256};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 9, 9, 9)), 5000);
+
+fn empty_world() -> World {
+    World::with_config(&[], 0, Config { bufsize: 1024, ..Config::default() })
+}
+
+/// Says a line to the server and gives its answers.
+fn say(world: &mut World, line: &[u8]) -> Vec<String> {
+    world.inject(PEER, line);
+    world.answers_to(PEER).iter().map(|answer| String::from_utf8_lossy(answer).into_owned()).collect()
+}
+
+fn wait(world: &mut World, seconds: f64) {
+    let end = world.now + Duration::from_secs_f64(seconds);
+    world.run_on(Duration::from_secs_f64(seconds));
+    world.now = end;
+}
+
+/// A start that offers, padded as ours is.
+fn offering_start(name: &str, size: usize) -> Vec<u8> {
+    let bare = format!("s | 1207959600 | {name} | ");
+    format!("{bare}{size:0width$}", width = 128 - bare.len()).into_bytes()
+}
+
+fn checksum(seq: u64, content: &[u8], start: &[u8]) -> Vec<u8> {
+    let sha256: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let start: String = start_id(start).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("c | {seq} | sha256:{sha256} | start:{start}").into_bytes()
+}
+
+#[test]
+fn a_plain_exchange_reads_as_on_the_slides() {
+    let mut world = empty_world();
+    assert_eq!(say(&mut world, b"s | 0 | two.txt | 6"), ["a | 1 | 1024"]);
+    assert_eq!(say(&mut world, b"d | 1 | abc"), ["a | 2"]);
+    assert_eq!(say(&mut world, b"d | 2 | def"), ["a | 3"]);
+    assert_eq!(world.disk.files["two.txt"], b"abcdef");
+    assert_eq!(say(&mut world, b"d | 2 | def"), ["a | 3"], "the last chunk is acknowledged again after the end");
+    assert_eq!(say(&mut world, b"d | 1 | abc"), Vec::<String>::new(), "an earlier one is not");
+    assert_eq!(world.disk.published["two.txt"], 1);
+}
+
+#[test]
+fn first_numbers_and_steps_of_plain_peers_differ_and_all_are_understood() {
+    for (first, second) in [(39, 40), (40, 41), (41, 43)] {
+        let mut world = empty_world();
+        assert_eq!(say(&mut world, b"s | 39 | f | 2"), ["a | 40 | 1024"]);
+        assert_eq!(say(&mut world, format!("d | {first} | x").as_bytes()), [format!("a | {}", first + 1)]);
+        assert_eq!(say(&mut world, format!("d | {second} | y").as_bytes()), [format!("a | {}", second + 1)]);
+        assert_eq!(world.disk.files["f"], b"xy");
+    }
+}
+
+#[test]
+fn a_skipped_chunk_is_never_taken_for_the_next() {
+    let mut world = empty_world();
+    say(&mut world, b"s | 0 | f | 3");
+    say(&mut world, b"d | 1 | a");
+    assert_eq!(say(&mut world, b"d | 3 | c"), Vec::<String>::new());
+    assert_eq!(say(&mut world, b"d | 2 | b"), ["a | 3"]);
+}
+
+#[test]
+fn compact_peers_that_alternate_and_that_count_are_told_apart_by_their_second_chunk() {
+    let mut world = empty_world();
+    assert_eq!(say(&mut world, b"s|0|a.bin|3"), ["a|1|20480"]);
+    assert_eq!(say(&mut world, b"d|1|x"), ["a|02"]);
+    assert_eq!(say(&mut world, b"d|1|x"), ["a|02"]);
+    assert_eq!(say(&mut world, b"d|0|y"), ["a|1"]);
+    assert_eq!(say(&mut world, b"d|1|z"), ["a|0"]);
+    assert_eq!(world.disk.files["a.bin"], b"xyz");
+    let mut world = empty_world();
+    assert_eq!(say(&mut world, b"s|00000|jpg|3"), ["a|1|20480"]);
+    assert_eq!(say(&mut world, b"d|00001|x"), ["a|2"]);
+    assert_eq!(say(&mut world, b"d|00002|y"), ["a|3"]);
+    assert_eq!(say(&mut world, b"d|00003|z"), ["a|4"]);
+    assert_eq!(world.disk.files["jpg"], b"xyz");
+    let mut world = empty_world();
+    assert_eq!(say(&mut world, b"s|0|f|0"), ["a|1"], "no answer is longer than what it answers");
+}
+
+#[test]
+fn an_alternating_slip_is_noticed_where_it_can_be() {
+    let mut world = empty_world();
+    say(&mut world, b"s|0|f.bin|9");
+    say(&mut world, b"d|1|abcd");
+    assert_eq!(say(&mut world, b"d|0|ab"), Vec::<String>::new(), "only the last chunk may be shorter");
+    assert_eq!(world.failed.len(), 1);
+    assert!(world.disk.files.is_empty());
+}
+
+#[test]
+fn an_identical_start_is_answered_before_data_and_after_the_end_and_never_between() {
+    let mut world = empty_world();
+    let start = b"s | 0 | f | 6";
+    assert_eq!(say(&mut world, start), ["a | 1 | 1024"]);
+    assert_eq!(say(&mut world, start), ["a | 1 | 1024"]);
+    say(&mut world, b"d | 1 | abc");
+    assert_eq!(say(&mut world, start), Vec::<String>::new());
+    assert_eq!(say(&mut world, b"d | 2 | def"), ["a | 3"], "and nothing was reset");
+    assert_eq!(say(&mut world, start), ["a | 1 | 1024"]);
+    assert_eq!(say(&mut world, b"d | 1 | late"), Vec::<String>::new(), "too soon to begin anew");
+    wait(&mut world, 5.5);
+    assert_eq!(say(&mut world, b"d | 1 | ABC"), ["a | 2"]);
+    assert_eq!(say(&mut world, b"d | 2 | DEF"), ["a | 3"]);
+    assert_eq!(world.disk.files["f"], b"ABCDEF");
+}
+
+#[test]
+fn an_unfinished_transfer_begins_anew_after_ten_quiet_seconds() {
+    let mut world = empty_world();
+    let start = b"s | 0 | f | 4";
+    say(&mut world, start);
+    say(&mut world, b"d | 1 | ab");
+    wait(&mut world, 9.0);
+    assert_eq!(say(&mut world, start), Vec::<String>::new());
+    wait(&mut world, 1.5);
+    assert_eq!(say(&mut world, start), ["a | 1 | 1024"]);
+    assert_eq!(say(&mut world, b"d | 1 | AB"), ["a | 2"]);
+    assert_eq!(say(&mut world, b"d | 2 | CD"), ["a | 3"]);
+    assert_eq!(world.disk.files["f"], b"ABCD");
+}
+
+#[test]
+fn another_start_of_the_same_address_takes_over_with_its_first_chunk() {
+    let mut world = empty_world();
+    say(&mut world, b"s | 0 | old | 6");
+    say(&mut world, b"d | 1 | abc");
+    assert_eq!(say(&mut world, b"s | 0 | new | 3"), ["a | 1 | 1024"]);
+    assert_eq!(say(&mut world, b"d | 2 | def"), ["a | 3"], "the old one still runs");
+    assert_eq!(say(&mut world, b"d | 1 | new"), ["a | 2"]);
+    assert_eq!(world.disk.files["new"], b"new");
+}
+
+#[test]
+fn an_empty_file_is_made_at_once_and_never_replaces_a_full_one_by_a_start_alone() {
+    let mut world = empty_world();
+    assert_eq!(say(&mut world, b"s | 0 | empty | 0"), ["a | 1 | 1024"]);
+    assert_eq!(world.disk.files["empty"], b"");
+    assert_eq!(say(&mut world, b"d | 1 | "), ["a | 2"]);
+    world.disk.files.insert("full".into(), b"content".to_vec());
+    assert_eq!(say(&mut world, b"s | 0 | full | 0"), ["a | 1 | 1024"]);
+    assert_eq!(world.disk.files["full"], b"content");
+    assert_eq!(say(&mut world, b"d | 1 | "), ["a | 2"]);
+    assert_eq!(world.disk.files["full"], b"", "an empty chunk says that it is meant");
+}
+
+#[test]
+fn an_offer_is_answered_with_words_and_counted_exactly() {
+    let mut world = empty_world();
+    let start = offering_start("f", 4);
+    assert_eq!(say(&mut world, &start), ["a | 1207959601 | 1024 | homing/1 checked"]);
+    assert_eq!(say(&mut world, b"d | 1207959600 | no"), Vec::<String>::new());
+    assert_eq!(say(&mut world, b"d | 1207959602 | no"), Vec::<String>::new());
+    assert_eq!(say(&mut world, b"d | 1207959601 | ab"), ["a | 1207959602"]);
+    assert_eq!(say(&mut world, b"d | 1207959602 | cd"), ["a | 1207959603"]);
+    assert!(world.disk.files.is_empty(), "nothing appears before the checksum");
+    let close = checksum(1_207_959_603, b"abcd", &start);
+    assert_eq!(say(&mut world, &close), ["a | 1207959604"]);
+    assert_eq!(world.disk.files["f"], b"abcd");
+    assert_eq!(say(&mut world, &close), ["a | 1207959604"], "the same answer for a minute");
+    assert_eq!(world.disk.published["f"], 1);
+    wait(&mut world, 61.5);
+    assert_eq!(say(&mut world, &close), Vec::<String>::new());
+}
+
+#[test]
+fn a_wrong_checksum_or_start_is_refused_and_nothing_appears() {
+    for wrong_start in [false, true] {
+        let mut world = empty_world();
+        let start = offering_start("f", 2);
+        say(&mut world, &start);
+        say(&mut world, b"d | 1207959601 | ab");
+        let other = if wrong_start { offering_start("g", 2) } else { start };
+        let content: &[u8] = if wrong_start { b"ab" } else { b"xx" };
+        let answers = say(&mut world, &checksum(1_207_959_602, content, &other));
+        assert_eq!(answers.len(), 1);
+        assert!(answers[0].starts_with("e | 1207959602 | "), "{answers:?}");
+        assert!(world.disk.files.is_empty());
+    }
+}
+
+#[test]
+fn an_unsafe_name_is_refused_to_ours_and_met_with_silence_from_others() {
+    let mut world = empty_world();
+    let answers = say(&mut world, &offering_start("../f", 2));
+    assert!(answers.len() == 1 && answers[0].starts_with("e | 1207959600 | "), "{answers:?}");
+    assert_eq!(say(&mut world, b"s | 0 | ../f | 2"), Vec::<String>::new());
+}
+
+#[test]
+fn a_full_server_refuses_each_peer_in_its_own_way() {
+    let mut world = World::with_config(&[], 0, Config { max_sessions: 1, ..Config::default() });
+    say(&mut world, b"s | 0 | f | 6");
+    say(&mut world, b"d | 1 | abc");
+    let other = SocketAddr::new(PEER.ip(), 6000);
+    let mut ask = |line: &[u8]| {
+        world.inject(other, line);
+        world.answers_to(other)
+    };
+    assert_eq!(ask(b"s|0|f|1"), [b"n|1"]);
+    assert_eq!(ask(b"s | 0 | g | 1"), Vec::<Vec<u8>>::new());
+    assert!(ask(&offering_start("h", 1))[0].starts_with(b"e | 1207959600 | the server is full"));
+}
+
+#[test]
+fn what_is_no_question_gets_no_answer() {
+    let mut world = empty_world();
+    for line in [
+        &b""[..],
+        b"a | 1 | 1024",
+        b"a|1",
+        b"n|1",
+        b"e | 1 | x",
+        b"hello",
+        b"d | 1 | x",
+        b"d|1|x",
+        b"\x80\x01",
+        b"s | x | y | z",
+    ] {
+        assert_eq!(say(&mut world, line), Vec::<String>::new(), "{}", line.escape_ascii());
+    }
+}
+
+#[test]
+fn a_lost_ack_costs_one_time_out_and_no_second_copy() {
+    let content = noise(5000, 1);
+    for (lost, waits) in [("out.loss=0", 0), ("out.loss=100%", 1)] {
+        let plan = Plan::new(&content, Mode::Checked, Spelling::Spaced, "delay=10ms");
+        let mut world = World::new(std::slice::from_ref(&plan), 0);
+        // Two round trips: the start and the first chunk are through; then one answer is lost.
+        world.drain();
+        for _ in 0..2 {
+            world.advance();
+            world.drain();
+        }
+        let bad = homing::weather::Link::new(
+            format!("delay=10ms,{lost}").parse::<homing::weather::Weather>().unwrap().outward,
+            0,
+        );
+        let good = std::mem::replace(&mut world.clients[0].to_client, bad);
+        world.advance();
+        world.drain();
+        world.advance();
+        world.drain();
+        if waits > 0 {
+            world.clients[0].to_client = good;
+        }
+        world.run();
+        assert_eq!(world.clients[0].outcome, Some(Outcome::Delivered));
+        assert_eq!(world.clients[0].stats().retransmissions, waits);
+        assert_eq!(world.disk.files[&plan.name], content);
+    }
+}
+
+#[test]
+fn duplicate_acknowledgements_never_cause_a_datagram() {
+    let plan = Plan::new(&noise(30_000, 1), Mode::Checked, Spelling::Spaced, "delay=30ms,out.dup=100%");
+    let mut world = World::new(std::slice::from_ref(&plan), 0);
+    world.run();
+    let stats = world.clients[0].stats();
+    assert_eq!((stats.retransmissions, stats.sent), (0, 1 + 22 + 1), "start, chunks, checksum, each once");
+    assert_eq!(stats.ignored, 24, "every duplicate came and changed nothing");
+}
+
+#[test]
+fn a_plain_path_of_2200_ms_needs_no_repeats_once_it_is_known() {
+    for mode in [Mode::Lab, Mode::Checked] {
+        let plan = Plan::new(&noise(40_000, 1), mode, Spelling::Spaced, "delay=1100ms");
+        let mut world = World::new(std::slice::from_ref(&plan), 0);
+        world.run();
+        let again = world.clients[0].stats().retransmissions;
+        assert!(again <= 5, "{again} repeats in {mode:?}");
+    }
+}
+
+#[test]
+fn a_slow_disk_delays_answers_and_loses_nothing() {
+    for mode in [Mode::Lab, Mode::Checked] {
+        let plan = Plan::new(&noise(600_000, 1), mode, Spelling::Spaced, "delay=1ms");
+        let mut world = World::new(std::slice::from_ref(&plan), 0);
+        world.disk.delay = Duration::from_millis(700);
+        world.run();
+        assert_eq!(world.clients[0].outcome, Some(Outcome::Delivered));
+        assert_eq!(world.disk.files[&plan.name], plan.content);
+        assert_eq!(world.disk.published[&plan.name], 1);
+    }
+}
+
+#[test]
+fn a_silent_server_is_given_up_after_the_time_out_and_not_before() {
+    let mut plan = Plan::new(b"x", Mode::Auto, Spelling::Spaced, "out.loss=100%");
+    plan.timeout = Duration::from_secs(7);
+    let mut world = World::new(std::slice::from_ref(&plan), 0);
+    world.run();
+    assert_eq!(world.clients[0].outcome, Some(Outcome::NoAnswer { unreachable: false }));
+    assert_eq!(world.elapsed().as_secs(), 7);
+}
+
+#[test]
+fn a_hundred_clients_at_once_do_not_disturb_each_other() {
+    let plans: Vec<Plan> = (0..100)
+        .map(|number| {
+            let mut plan =
+                Plan::new(&noise(20_000, number), Mode::Auto, Spelling::Spaced, "loss=10%,delay=20ms,dup=5%");
+            plan.name = format!("file {number}");
+            plan
+        })
+        .collect();
+    let mut world = World::new(&plans, 3);
+    world.run();
+    for plan in &plans {
+        assert_eq!(world.disk.files[&plan.name], plan.content);
+    }
+    assert_eq!(SERVER.port(), 12300);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_packets() {
+    let run = || {
+        let weather = "loss=20%,dup=10%,reorder=10%,delay=30ms,jitter=10ms,corrupt=1%";
+        let plan = Plan::new(&noise(50_000, 1), Mode::Lab, Spelling::Spaced, weather);
+        let mut world = World::new(std::slice::from_ref(&plan), 11);
+        world.run();
+        (world.elapsed(), world.clients[0].stats(), world.clients[0].to_server.counts())
+    };
+    assert_eq!(run(), run());
+}
