@@ -21,8 +21,9 @@ INK, NOTE, LINE = "#1f2937", "#4b5563", "#cbd5e1"
 THERE, BACK, LOST, LATE = "#1d4ed8", "#047857", "#dc2626", "#b45309"
 
 STYLE = """
-text { fill: %s; font: 19px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; }
-.said { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; text-anchor: middle; }
+text { fill: %s; font: 19px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+.said { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+.said { text-anchor: middle; }
 .who { font-size: 22px; font-weight: 600; text-anchor: middle; }
 .note { fill: %s; }
 .left { text-anchor: end; }
@@ -179,7 +180,7 @@ def chunks():
 
 
 def picture():
-    ladder = Ladder("A file crosses a lossy network: the second chunk is lost and sent again, a checksum ends the exchange.")
+    ladder = Ladder("A file crosses a lossy network: a chunk is lost and sent again, a checksum ends the exchange.")
     ladder.there(start())
     ladder.back(start_ack())
     ladder.there(data(1), right=["stored"])
@@ -191,7 +192,8 @@ def picture():
     ladder.back(ack(2))
     ladder.pause(f"⋮   {chunks() - 2} more chunks, each acknowledged   ⋮")
     end = chunks() + 1
-    ladder.there(f"c | {SEQ + end} | sha256:{DIGEST} | start:51ab…", right=["checksum right:", "the file appears", "under its name"])
+    checksum = f"c | {SEQ + end} | sha256:{DIGEST} | start:51ab…"
+    ladder.there(checksum, right=["checksum right:", "the file appears", "under its name"])
     ladder.back(ack(end), left=["done"])
     return ladder
 

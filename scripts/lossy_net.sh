@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a command in a network of its own with bad weather, made by the kernel (netem); lossy_link is for where it cannot.
+# Runs a command in a network of its own with bad weather, made by the kernel (netem).
 
 set -euo pipefail
 
@@ -106,7 +106,8 @@ chance() {
     local word=$1 value=$2 form=$3 worth=1000000000
     [[ $value == *% ]] && worth=10000000
     scale "${value%\%}" "$worth" || misused "\"$word\" is not understood; write $form"
-    ((scaled <= 1000000000)) || misused "\"$word\" is out of range; a probability is at least 0% and at most 100% (0 to 1)"
+    ((scaled <= 1000000000)) ||
+        misused "\"$word\" is out of range; a probability is at least 0% and at most 100% (0 to 1)"
 }
 
 # Sets `scaled` to what the value says, for the word of this name.
@@ -149,7 +150,7 @@ read_value() {
 
 # Takes one word, such as loss=20%, in.loss=20% or wifi, for the directions given.
 apply_word() {
-    local word=$1 directions=$2 name direction
+    local word=$1 directions=$2 name direction known="$chances $times $others"
     case $word in
     in.*) directions=${directions//out/} name=${word#in.} ;;
     out.*) directions=${directions//in/} name=${word#out.} ;;
@@ -157,7 +158,7 @@ apply_word() {
     esac
     local value=${name#*=}
     if ! is_word "${name%%=*}"; then
-        [[ $name != *=* ]] || misused "\"$word\" is not a known word; known are ${chances// /, }, ${times// /, }, ${others// /, } and the presets"
+        [[ $name != *=* ]] || misused "\"$word\" is not a known word; known are ${known// /, } and the presets"
         find_preset "$name"
         for direction in $directions; do
             for name in $chances $times $others; do
@@ -215,7 +216,8 @@ find_preset() {
         known+=${known:+, }$name
         [[ $name == "$wanted" ]] || continue
         # The clean weather has no words: what follows its name is the sentence.
-        [[ $words =~ ^([^[:blank:]]+)([[:blank:]]{2,}|[[:blank:]]*$) ]] && preset_words=${BASH_REMATCH[1]} || preset_words=''
+        preset_words=''
+        [[ ! $words =~ ^([^[:blank:]]+)([[:blank:]]{2,}|[[:blank:]]*$) ]] || preset_words=${BASH_REMATCH[1]}
         [[ $preset_words != "$name" && $preset_words != - ]] || preset_words=''
         return
     done <<<"$presets"
@@ -265,7 +267,8 @@ refuse_directions() {
     local name
     for name in $chances $times $others; do
         if [[ ${weather[in.$name]:-} != "${weather[out.$name]:-}" ]]; then
-            say "in.$name=${written[in.$name]:-none} and out.$name=${written[out.$name]:-none} differ, but on one loopback both directions pass the same netem; lossy_link can do it:"
+            say "in.$name=${written[in.$name]:-none} and out.$name=${written[out.$name]:-none} differ"
+            say 'on one loopback both directions pass the same netem; lossy_link can do it:'
             show_lossy_link
             exit 2
         fi
@@ -384,8 +387,10 @@ make_network() {
     trap 'exit 143' TERM
     trap 'exit 129' HUP
     netns=lossy_net-$$-$RANDOM
-    words=$(ip netns add "$netns" 2>&1) || impossible "no network namespace can be made here (ip: $words)"
-    words=$(ip -n "$netns" link set lo up ${mtu:+mtu "$mtu"} 2>&1) || impossible "the loopback cannot be set up (ip: $words)"
+    words=$(ip netns add "$netns" 2>&1) ||
+        impossible "no network namespace can be made here (ip: $words)"
+    words=$(ip -n "$netns" link set lo up ${mtu:+mtu "$mtu"} 2>&1) ||
+        impossible "the loopback cannot be set up (ip: $words)"
     if [[ -n $seed ]]; then
         ! add_netem seed "$seed" >/dev/null 2>&1 || return 0
     fi
@@ -403,11 +408,9 @@ run() {
         say "there is no command \"$1\""
         exit 127
     }
-    # In the background, so that a signal is not kept waiting; with the input and the signals of the foreground.
-    (
-        trap - INT QUIT
-        exec ip netns exec "$netns" "$@"
-    ) <&0 &
+    # In the background, so that a signal is not kept waiting; the input, and what exec does for Control-C, are as in
+    # the foreground.
+    (exec ip netns exec "$netns" "$@") <&0 &
     child=$!
     wait "$child" || status=$?
     child=''

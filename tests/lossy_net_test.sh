@@ -241,7 +241,8 @@ test_presets() {
     check_netem 'limit 65536 duplicate 5%' --fault lab,clean,dup=5%
     check_netem 'limit 65536 delay 1100ms loss 15%' --fault in.lab,out.lab
     check_netem 'limit 246 delay 6ms 3ms loss gemodel 0.05% 25% 100% 0.2% rate 100mbit' --weather wifi
-    check_netem 'limit 743 delay 300ms 10ms loss gemodel 0.02% 5% 100% 0.5% rate 10mbit' --weather satellite --rate 10mbit
+    check_netem 'limit 743 delay 300ms 10ms loss gemodel 0.02% 5% 100% 0.5% rate 10mbit' \
+        --weather satellite --rate 10mbit
 }
 
 test_notices() {
@@ -285,7 +286,7 @@ test_command() {
     lossy_net -- grep SigIgn /proc/self/status
     check 'the command ignores no more signals than it would without' "$(grep SigIgn /proc/self/status)" "$out"
     lossy_net -- readlink /proc/self/ns/net
-    check 'the network is another one' different "$([[ $out == "$(readlink /proc/self/ns/net)" ]] && echo same || echo different)"
+    check 'the network is another one' 1 "$([[ $out == "$(readlink /proc/self/ns/net)" ]])$?"
     lossy_net -- ip -o link show lo
     check_has 'its loopback is up' ',UP,' "$out"
     lossy_net --mtu 1400 -- ip -o link show lo
@@ -382,8 +383,8 @@ test_real_tc() {
     done < <(grep -v ' seed ' "$work/tc_told_ever" | sort -u)
     check 'the real tc can read what the stand-in was told' '' "$strange"
     ip netns del "$probe"
-    run env PATH="$real_path" bash "$script" --loss 15% --burst 1%/25% --delay 50ms --jitter 20ms --dup 5% --reorder 10% \
-        --corrupt 1% --rate 10mbit --queue 64k --seed 7 -- tc qdisc show dev lo
+    run env PATH="$real_path" bash "$script" --loss 15% --burst 1%/25% --delay 50ms --jitter 20ms --dup 5% \
+        --reorder 10% --corrupt 1% --rate 10mbit --queue 64k --seed 7 -- tc qdisc show dev lo
     if [[ $has_netem == yes ]]; then
         check 'status with the real tc' 0 "$status"
         check_has 'netem is in force' 'qdisc netem' "$out"

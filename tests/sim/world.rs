@@ -65,6 +65,9 @@ pub struct World {
     pub disk: Disk,
     pub finished: Vec<SessionId>,
     pub failed: Vec<(SessionId, String)>,
+    /// Keep what reaches the server.
+    pub record: bool,
+    pub recorded: Vec<Vec<u8>>,
     /// Bytes the server received and sent, for each address: what is sent is never more (invariant 3).
     heard: BTreeMap<SocketAddr, (usize, usize)>,
 }
@@ -97,6 +100,8 @@ impl World {
             disk: Disk::default(),
             finished: Vec::new(),
             failed: Vec::new(),
+            record: false,
+            recorded: Vec::new(),
             heard: BTreeMap::new(),
         };
         for (index, plan) in plans.iter().enumerate() {
@@ -196,6 +201,9 @@ impl World {
                 while let Some(((), bytes)) = client.to_server.poll(now) {
                     self.heard.entry(client.address).or_default().0 += bytes.len();
                     self.endpoint.handle_datagram(Via::default(), client.address, &bytes, now);
+                    if self.record {
+                        self.recorded.push(bytes);
+                    }
                     moved = true;
                 }
                 while let Some(((), bytes)) = client.to_client.poll(now) {

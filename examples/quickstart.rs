@@ -1,0 +1,120 @@
+//! The main job in one command: a picture through a link with 15 % loss, by the library's own server, client and link.
+//!
+//! `cargo run --release --example quickstart [FILE]`
+
+use homing::app::copy::{CopyPlan, copy};
+use homing::app::link::relay;
+use homing::app::serve::{ServePlan, serve};
+use homing::endpoint::{Config, Endpoint};
+use homing::io::events::{Note, Report, Volume, sentence};
+use homing::io::progress::HumanReport;
+use homing::io::signals::Interrupt;
+use homing::io::source::Source;
+use homing::io::store::Policy;
+use homing::io::udp::{Waker, Wire};
+use homing::packet::Spelling;
+use homing::relay::Relay;
+use homing::session::Mode;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pigeon.jpg");
+    let file = std::env::args_os().nth(1).map_or_else(|| PathBuf::from(picture), PathBuf::from);
+    let inbox = tempfile::Builder::new().prefix("homing-quickstart-").tempdir()?.keep();
+    let remote = file.file_name().ok_or("a file, please")?.to_string_lossy().into_owned();
+
+    let server = Program::server(inbox.clone())?;
+    let link = Program::link(server.address)?;
+    println!("server at {}, behind a link with 15 % loss each way at {}", server.address, link.address);
+
+    let source = Source::open(&file)?;
+    let sent = source.digest()?;
+    let plan = CopyPlan {
+        target: link.address.to_string(),
+        source,
+        remote: remote.clone(),
+        mode: Mode::Auto,
+        spelling: Spelling::Spaced,
+        timeout: Duration::from_secs(30),
+    };
+    let code = copy(plan, &mut HumanReport::new(Volume::Normal), |wire| Interrupt::watch(wire.waker()))?;
+    link.stop()?;
+    server.stop()?;
+    if code != 0 {
+        return Ok(ExitCode::from(code));
+    }
+
+    let arrived = inbox.join(remote);
+    let received = Source::open(&arrived)?.digest()?;
+    println!("sent      {}  {}", hex::encode(sent), file.display());
+    println!("received  {}  {}", hex::encode(received), arrived.display());
+    println!("{}", if sent == received { "the same, byte for byte" } else { "DIFFERENT" });
+    Ok(if sent == received { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One of the other programs, on a thread of its own.
+struct Program {
+    address: SocketAddr,
+    interrupt: Interrupt,
+    waker: Waker,
+    thread: JoinHandle<io::Result<u8>>,
+}
+
+impl Program {
+    fn server(inbox: PathBuf) -> io::Result<Self> {
+        Self::start(move |wire, interrupt| {
+            let policy = Policy::default();
+            let plan = ServePlan { root: inbox, policy, exit_after: None, expected: None, misbehaviour: None };
+            serve(wire, &mut Endpoint::new(Config::default()), plan, &mut Silence, interrupt)
+        })
+    }
+
+    fn link(server: SocketAddr) -> io::Result<Self> {
+        let weather = "loss=15%,delay=2ms".parse().map_err(io::Error::other)?;
+        Self::start(move |wire, interrupt| {
+            let mut link = Relay::new(server, weather, 7);
+            relay(wire, &mut link, server, &mut Counters, interrupt)
+        })
+    }
+
+    fn start(run: impl FnOnce(&mut Wire, Interrupt) -> io::Result<u8> + Send + 'static) -> io::Result<Self> {
+        let mut wire = Wire::new(32)?;
+        wire.listen((Ipv4Addr::LOCALHOST, 0).into())?;
+        let (address, waker, interrupt) = (wire.local_address(0)?, wire.waker(), Interrupt::never());
+        let inner = interrupt.clone();
+        let thread = std::thread::spawn(move || run(&mut wire, inner));
+        Ok(Self { address, interrupt, waker, thread })
+    }
+
+    fn stop(self) -> io::Result<u8> {
+        self.interrupt.raise();
+        self.waker.wake();
+        self.thread.join().map_err(|_| io::Error::other("a program panicked"))?
+    }
+}
+
+/// The link says at the end what it did.
+struct Counters;
+
+impl Report for Counters {
+    fn note(&mut self, note: &Note) -> io::Result<()> {
+        if let (Note::Traffic { .. }, Some(text)) = (note, sentence(note)) {
+            println!("the link: {text}");
+        }
+        Ok(())
+    }
+}
+
+/// The client speaks; the server keeps quiet.
+struct Silence;
+
+impl Report for Silence {
+    fn note(&mut self, _note: &Note) -> io::Result<()> {
+        Ok(())
+    }
+}
