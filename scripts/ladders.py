@@ -107,7 +107,8 @@ class Ladder:
 
     def _clock(self, centre, ahead, words, behind):
         (x, y) = centre
-        self.shapes.append(f'<circle cx="{x:g}" cy="{y:g}" r="10" stroke="{LATE}" stroke-width="2.5" style="fill:#fff"/>')
+        circle = f'cx="{x:g}" cy="{y:g}" r="10" stroke="{LATE}" stroke-width="2.5" style="fill:#fff"'
+        self.shapes.append(f"<circle {circle}/>")
         self._path(f"M{x:g} {y - 6:g} v6 l4 3", LATE, width=2)
         self._beside(words, x, y, -ahead if behind else ahead, LATE)
 
@@ -118,7 +119,7 @@ class Ladder:
 
     def _line(self, start, end, colour):
         (x1, y1), (x2, y2) = start, end
-        self.shapes.append(f'<line x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}" stroke="{colour}" stroke-width="2.5"/>')
+        self._path(f"M{x1:g} {y1:g} L{x2:g} {y2:g}", colour)
 
     def _path(self, path, colour, width=2.5):
         self.shapes.append(f'<path d="{path}" stroke="{colour}" stroke-width="{width}"/>')
@@ -224,7 +225,7 @@ def lost_ack():
 
 
 def delayed_duplicate():
-    ladder = Ladder("Late messages: the server keeps silent about an old chunk, the client ignores an old acknowledgement.")
+    ladder = Ladder("Late messages: the server is silent about an old chunk, the client about an old acknowledgement.")
     first = ladder.there(data(1), fate="held up")
     ladder.gap()
     again = ladder.there(data(1), left=AGAIN, right=["stored"])

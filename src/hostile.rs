@@ -1,11 +1,16 @@
 //! A server behind bad weather that may misbehave on purpose: the endpoint, wrapped, and as pure as that.
 
-use crate::endpoint::{Endpoint, Event, SessionId};
-use crate::packet::lab::{Message, Spelling};
-use crate::packet::{Packet, lab};
+mod script;
+
+pub use script::FALSE_SOCKET;
+
+use crate::endpoint::{Endpoint, Event};
+use crate::packet::Packet;
+use crate::packet::lab::Message;
 use crate::session::{Machine, Transmit, Via, is_offer};
 use crate::weather::{Counts, Fault, Link, Misbehaviour, Weather};
-use std::collections::{BTreeMap, VecDeque};
+use script::{AnswerFate, Script, lab_ack};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -66,8 +71,6 @@ pub struct HostileServer {
     misbehaviour: Option<Misbehaviour>,
     seed: u64,
     peers: BTreeMap<SocketAddr, Peer>,
-    sessions: BTreeMap<SessionId, SocketAddr>,
-    events: VecDeque<Event>,
     dead: bool,
 }
 
@@ -82,29 +85,10 @@ struct Peer {
     script: Script,
 }
 
-/// What a misbehaviour remembers of a transfer.
-#[derive(Default)]
-struct Script {
-    starts: u64,
-    start_acks: u64,
-    data: u64,
-    data_acks: u64,
-    lost_last: bool,
-    previous_ack: Option<Vec<u8>>,
-    offered: bool,
-    size: u64,
-    received: u64,
-    last_seq: Option<u64>,
-    /// The kind of the last message that reached the endpoint.
-    asked: Option<u8>,
-    session: Option<SessionId>,
-}
-
 impl HostileServer {
     /// Puts `endpoint` behind this weather; the same seed gives the same weather to the n-th peer.
     pub fn new(endpoint: Endpoint, weather: Weather, misbehaviour: Option<Misbehaviour>, seed: u64) -> Self {
-        let (peers, sessions, events) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
-        Self { endpoint, weather, misbehaviour, seed, peers, sessions, events, dead: false }
+        Self { endpoint, weather, misbehaviour, seed, peers: BTreeMap::new(), dead: false }
     }
 
     fn peer(&mut self, address: SocketAddr) -> &mut Peer {
@@ -166,7 +150,7 @@ impl HostileServer {
             peer.account.misbehaved += 1;
             return;
         }
-        script_asked(&mut peer.script, bytes);
+        peer.script.asked = bytes.first().copied();
         self.endpoint.handle_datagram(via, from, bytes, now);
         self.misbehave_midway(from, now);
     }
@@ -216,13 +200,12 @@ impl HostileServer {
         }
     }
 
-    /// Remembers which session is whose, for the misbehaviours and the accounts.
+    /// Remembers which session is whose, for the misbehaviours.
     fn watch(&mut self, event: &Event) {
-        if let Event::Started { id, peer, .. } = event {
-            self.sessions.insert(*id, *peer);
-            if let Some(peer) = self.peers.get_mut(peer) {
-                peer.script.session = Some(*id);
-            }
+        if let Event::Started { id, peer, .. } = event
+            && let Some(peer) = self.peers.get_mut(peer)
+        {
+            peer.script.session = Some(*id);
         }
     }
 }
@@ -273,9 +256,6 @@ impl Serving for HostileServer {
     }
 
     fn poll_event(&mut self, _now: Instant) -> Option<Event> {
-        if let Some(event) = self.events.pop_front() {
-            return Some(event);
-        }
         let event = self.endpoint.poll_event()?;
         self.watch(&event);
         Some(event)
@@ -304,108 +284,8 @@ impl Peer {
     }
 }
 
-/// What happens to an answer, and what goes before it.
-struct Companions {
-    before: Vec<(Via, Vec<u8>)>,
-    fate: AnswerFate,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum AnswerFate {
-    Goes,
-    Twice,
-    Late,
-    Lost,
-}
-
-impl Script {
-    fn begin(&mut self, offered: bool, size: u64) {
-        self.starts += 1;
-        self.offered = offered;
-        self.size = size;
-    }
-
-    fn take(&mut self, seq: u64, chunk: &[u8]) {
-        if self.last_seq.replace(seq) != Some(seq) {
-            self.received += chunk.len() as u64;
-        }
-    }
-
-    /// Whether the answer at hand ends the transfer: the checksum's, or to a plain peer the last chunk's.
-    fn is_at_end(&self) -> bool {
-        match self.asked {
-            Some(b'c') => true,
-            Some(b'd') => !self.offered && self.received >= self.size,
-            _ => false,
-        }
-    }
-
-    fn companions(&mut self, misbehaviour: Option<Misbehaviour>, answer: &[u8]) -> Companions {
-        let main = Via::socket(0);
-        let mut before = Vec::new();
-        let mut fate = AnswerFate::Goes;
-        let is_ack = matches!(Packet::decode(answer), Ok(Packet::Lab(_, Message::Ack { .. })));
-        let (is_start_ack, is_data_ack) = (is_ack && self.asked == Some(b's'), is_ack && self.asked == Some(b'd'));
-        self.start_acks += u64::from(is_start_ack);
-        self.data_acks += u64::from(is_data_ack);
-        match misbehaviour {
-            Some(Misbehaviour::Silent) => fate = AnswerFate::Lost,
-            _ if !is_ack => {}
-            Some(Misbehaviour::LoseStartAck) if is_start_ack && self.start_acks == 1 => fate = AnswerFate::Lost,
-            Some(Misbehaviour::LoseEveryOtherAck) if is_data_ack && self.data_acks % 2 == 1 => fate = AnswerFate::Lost,
-            Some(Misbehaviour::LoseLastAck) if self.is_at_end() && !self.lost_last => {
-                self.lost_last = true;
-                fate = AnswerFate::Lost;
-            }
-            Some(Misbehaviour::DuplicateAcks) => fate = AnswerFate::Twice,
-            Some(Misbehaviour::LateAcks) => fate = AnswerFate::Late,
-            Some(Misbehaviour::StaleAcks) => before.extend(self.previous_ack.clone().map(|ack| (main, ack))),
-            Some(Misbehaviour::FutureAcks) => before.extend(future(answer).map(|ack| (main, ack))),
-            Some(Misbehaviour::Garbage) => before.extend([(main, Vec::new()), (main, GARBAGE.to_vec())]),
-            Some(Misbehaviour::TruncatedAcks) => before.push((main, beginning(answer).to_vec())),
-            Some(Misbehaviour::WrongPort) => before.push((Via::socket(FALSE_SOCKET), answer.to_vec())),
-            _ => {}
-        }
-        if is_ack {
-            self.previous_ack = Some(answer.to_vec());
-        }
-        Companions { before, fate }
-    }
-}
-
-fn script_asked(script: &mut Script, datagram: &[u8]) {
-    script.asked = datagram.first().copied();
-}
-
-/// The acknowledgement that a chunk with this number would get.
-fn lab_ack(spelling: Spelling, seq: u64) -> Option<Vec<u8>> {
-    let next = match spelling {
-        Spelling::Spaced => seq.checked_add(1)?,
-        Spelling::Compact if seq > 1 => seq.checked_add(1)?,
-        Spelling::Compact => return Some(if seq == 1 { lab::UNDECIDED_ACK.to_vec() } else { b"a|1".to_vec() }),
-    };
-    Message::Ack { next, bufsize: None, words: None }.to_datagram(spelling).ok()
-}
-
-/// The same acknowledgement with a number one too high.
-fn future(answer: &[u8]) -> Option<Vec<u8>> {
-    let Ok(Packet::Lab(spelling, Message::Ack { next, bufsize, words })) = Packet::decode(answer) else { return None };
-    Message::Ack { next: next.checked_add(1)?, bufsize, words }.to_datagram(spelling).ok()
-}
-
-/// An acknowledgement cut before its number: `a | ` or `a|`.
-fn beginning(answer: &[u8]) -> &[u8] {
-    let end = answer.iter().position(u8::is_ascii_digit).unwrap_or(1);
-    answer.get(..end).unwrap_or(answer)
-}
-
-/// The number of the socket from which false answers come.
-pub const FALSE_SOCKET: usize = 1;
-
 /// How late `late-acks` are: later than the course's clients repeat, earlier than their servers forget.
 const LATE: Duration = Duration::from_millis(1200);
 
 /// Peers whose weather is kept at once; the server's own limits come first.
 const PEERS_MAX: usize = 4096;
-
-const GARBAGE: &[u8] = b"\x00\xffgarbage";

@@ -106,6 +106,7 @@ impl Wire {
     ///
     /// # Errors
     /// When there is no route or no such address family here.
+    #[expect(clippy::disallowed_methods, reason = "this is the room where sockets live")]
     pub fn connect(&mut self, peer: SocketAddr) -> io::Result<usize> {
         let any: IpAddr = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = UdpSocket::bind((any, 0))?;

@@ -3,13 +3,18 @@
 //! [`Sender`] is the client's half, [`Receiver`] the server's half of one transfer. Read the sender first: it is the whole
 //! protocol seen from the side that drives it.
 
+mod link;
 mod numbering;
+mod orders;
 mod receiver;
 mod sender;
+mod transfer;
 
 pub use numbering::{Numbering, Verdict};
-pub use receiver::{Counts, Order, Receiver, Reply, Start, State, refusal};
-pub use sender::{Event, Outcome, Sender, Stats, Transfer};
+pub use orders::{Counts, Order, Placement, Start, State, StoreFailure};
+pub use receiver::{Receiver, Reply, refusal};
+pub use sender::Sender;
+pub use transfer::{Event, Outcome, Stats, Transfer};
 
 use sha2::{Digest, Sha256};
 
@@ -21,27 +26,6 @@ pub fn start_id(start_datagram: &[u8]) -> [u8; 16] {
         *to = from;
     }
     id
-}
-
-/// What became of a file that the store was asked to give its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// It has its name.
-    Placed {
-        /// SHA-256 of the content.
-        sha256: [u8; 32],
-        /// The size of the file that stood there before.
-        replaced: Option<u64>,
-    },
-    /// A zero-byte start met a non-empty file, which stays.
-    Kept,
-}
-
-/// Why the store could not do what it was asked to: a sentence that a remote person may read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreFailure {
-    /// The thing, the reason and the remedy.
-    pub reason: String,
 }
 
 /// With what the reason of a client's own `e` begins. A data message whose first byte was damaged by one bit would read

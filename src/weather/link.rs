@@ -360,6 +360,7 @@ mod tests {
     /// With the headers, 1000 bytes.
     const PAYLOAD: usize = 972;
 
+    #[expect(clippy::disallowed_methods, reason = "any moment will do to begin with")]
     fn start() -> Instant {
         Instant::now()
     }

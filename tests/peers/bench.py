@@ -27,7 +27,7 @@ def make_contents() -> dict[str, bytes]:
     dice = random.Random(7)
     plain = dice.randbytes(45_000).replace(b"|", b"")[:40_960]
     # Few enough of " | " that a client which ends a chunk at each of them is done soon, also with a lossy server.
-    words = [b"|", b"\n", b"text", b" |", b"|\n|", b"more words for a longer run", b"d|1|"]
+    words = [b"|", b"\n", b"text", b" |\n", b"|\n|", b"more words for a longer run", b"d|1|"]
     runs = [b"".join(dice.choices(words, k=60)) for _ in range(120)]
     separator = b" | ".join([b" | | |", *runs])[:40_957] + b" | "
     assert len(plain) == len(separator) == 40_960

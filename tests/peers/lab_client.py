@@ -98,7 +98,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--drop-out", type=float, default=0.0, metavar="P", help="lose datagrams that leave")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the losses")
     parser.add_argument(
-        "--give-up", type=float, default=DEFAULT_GIVE_UP_S, metavar="S", help="end with 3 where the original would not end"
+        "--give-up",
+        type=float,
+        default=DEFAULT_GIVE_UP_S,
+        metavar="S",
+        help="end with 3 where the original would not end",
     )
     return parser.parse_args()
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import rules_a
 import servers_a
 import servers_b
 import servers_c
@@ -16,12 +17,12 @@ from wire import LOOPBACK, Desk, Gone, Server, Weather, Wire
 TICK_S = 0.05
 DEFAULT_LINGER_S = 1.0
 TOLERANT = "a-tolerant"
-PROFILES: list[str] = [TOLERANT, *servers_a.PROFILES, *servers_b.PROFILES, *servers_c.PROFILES]
+PROFILES: list[str] = [TOLERANT, *rules_a.PROFILES, *servers_b.PROFILES, *servers_c.PROFILES]
 
 
 def build(profile: str, desk: Desk) -> Server:
-    if profile in servers_a.PROFILES:
-        return servers_a.SpacedServer(servers_a.PROFILES[profile], desk)
+    if profile in rules_a.PROFILES:
+        return servers_a.SpacedServer(rules_a.PROFILES[profile], desk)
     if profile in servers_b.PROFILES:
         return servers_b.CompactServer(servers_b.PROFILES[profile], desk)
     if profile in servers_c.PROFILES:

@@ -1,4 +1,4 @@
-"""Runs the peers against each other and checks that what the document counted comes out: selftest.py [-v] [PART ...]."""
+"""Runs the peers against each other; what the document counted must come out: selftest.py [-v] [PART ...]."""
 
 import argparse
 import json
@@ -15,7 +15,9 @@ from pathlib import Path
 import clients_a
 import clients_c
 import rows
-import servers_a
+import rows_a
+import rows_b
+import rules_a
 import servers_b
 import servers_c
 from bench import CONTENTS, Meddler, Outcome, transfer
@@ -97,7 +99,7 @@ def wrong_name(outcome: Outcome, wanted: dict[str, str]) -> str:
 
 def profile_counts() -> Iterator[Check]:
     counts = {
-        "A servers": (len(servers_a.PROFILES), 15),
+        "A servers": (len(rules_a.PROFILES), 15),
         "B servers": (len(servers_b.PROFILES), 14),
         "C servers": (len(servers_c.PROFILES), 4),
         "A clients": (len(clients_a.PROFILES), 17),
@@ -118,7 +120,8 @@ def count_exact(side: str, prefix: str) -> int:
 
 
 def table_rows() -> Iterator[Check]:
-    for dialect, profiles, table in rows.TABLES:
+    tables = [("A", list(rules_a.PROFILES), rows_a.ROWS), ("B", list(servers_b.PROFILES), rows_b.ROWS)]
+    for dialect, profiles, table in tables:
         for row in table:
             yield Check("rows", f"{dialect} servers: {row.name}", lambda p=profiles, r=row: rows.check_row(p, r))
 
@@ -138,7 +141,7 @@ def spaced_pairs() -> Iterator[Check]:
     yield Check("pairs", "every client starts a zero-byte file, and only on some servers it comes to be", zero_from_all)
     yield Check("pairs", "a-c1 and a-c5 report success to a-good, and nothing is saved", success_without_file)
     yield Check("pairs", "the best student client delivers separators to 11 of 15 servers", best_student)
-    yield Check("pairs", "a-c10 wants acks that count its chunks: a-s15 does it, a-good and a-tolerant do not", echo_wanted)
+    yield Check("pairs", "a-c10 wants acks that count its chunks, as only a-s15 sends them", echo_wanted)
 
 
 def zero_from_good() -> str:
@@ -161,8 +164,8 @@ def success_without_file() -> str:
 
 
 def best_student() -> str:
-    served = {s for s in servers_a.PROFILES if transfer(s, "a-c12", CONTENTS["separator"], give_up_s=5).exact}
-    return is_equal(set(servers_a.PROFILES) - served, {"a-s2", "a-s8", "a-s10", "a-s15"})
+    served = {s for s in rules_a.PROFILES if transfer(s, "a-c12", CONTENTS["separator"], give_up_s=5).exact}
+    return is_equal(set(rules_a.PROFILES) - served, {"a-s2", "a-s8", "a-s10", "a-s15"})
 
 
 def echo_wanted() -> str:
@@ -174,10 +177,13 @@ def echo_wanted() -> str:
 
 
 def spaced_clients() -> Iterator[Check]:
-    def check(name: str, meddle: Meddler, served: set[str], content: bytes, server: str, unsure: set[str]) -> Check:
+    def check(name: str, meddle: Meddler, served: set[str], content: bytes, server: str = "a-tolerant") -> Check:
         def failure() -> str:
             found = delivering(server, content, meddle=meddle)
-            return is_equal(found - unsure, {f"a-{client}" for client in served} - unsure)
+            if meddle is twice:
+                # bad_client got through in the document's test by the luck of its own losses, which no table tells.
+                found.discard("a-bad")
+            return is_equal(found, {f"a-{client}" for client in served})
 
         return Check("clients", name, failure)
 
@@ -199,17 +205,14 @@ def spaced_clients() -> Iterator[Check]:
     def refused(reply: bytes, _: int) -> list[bytes]:
         return [b"n | 1"]
 
-    # bad_client got through in the document's test by the luck of its own losses, which no table tells.
-    yield check("every ack twice breaks all but a-c11", twice, {"c11"}, TWELVE_CHUNKS, "a-good", {"a-bad"})
-    survivors = {"good", "bad", "c11"}
+    yield check("every ack twice breaks all but a-c11", twice, {"c11"}, TWELVE_CHUNKS, "a-good")
     for name, meddle in (("an empty", empty_first), ("a garbage", garbage_first)):
-        yield check(
-            f"{name} datagram before the start ack is survived by 3", meddle, survivors, FIVE_CHUNKS, "a-tolerant", set()
-        )
+        survivors = {"good", "bad", "c11"}
+        yield check(f"{name} datagram before the start ack is survived by 3", meddle, survivors, FIVE_CHUNKS)
     tolerant = {"c1", "c4", "c7", "c11", "c12", "c17"}
-    yield check("a third field in data acks", with_third_field, tolerant, TWELVE_CHUNKS, "a-tolerant", set())
-    yield check("acks without spaces suit only a-c7", unspaced, {"c7"}, FIVE_CHUNKS, "a-tolerant", set())
-    yield check("nobody understands n | 1", refused, set(), FIVE_CHUNKS, "a-tolerant", set())
+    yield check("a third field in data acks", with_third_field, tolerant, TWELVE_CHUNKS)
+    yield check("acks without spaces suit only a-c7", unspaced, {"c7"}, FIVE_CHUNKS)
+    yield check("nobody understands n | 1", refused, set(), FIVE_CHUNKS)
     yield Check("clients", "a-c10 tolerates a third field", lambda: third_field_for_c10(with_third_field))
 
 
@@ -306,11 +309,12 @@ def clients_far_away() -> str:
 
 
 def programs() -> Iterator[Check]:
-    for server, client, remote in [("a-good", "a-good", "y.png"), ("b-s6", "b-c1", "x.png"), ("a-tolerant", "c-c2", "png")]:
+    pairs = [("a-good", "a-good", "y.png"), ("b-s6", "b-c1", "x.png"), ("a-tolerant", "c-c2", "png")]
+    for server, client, saved_as in pairs:
         yield Check(
             "programs",
             f"lab_client.py {client} to lab_server.py {server} --once",
-            lambda s=server, c=client, r=remote: program_pair(s, c, r),
+            lambda s=server, c=client, n=saved_as: program_pair(s, c, n),
         )
     yield Check("programs", "an unknown profile ends with 2", unknown_profile)
 
@@ -380,7 +384,8 @@ def main() -> int:
         failure = "did not end in time" if future in unfinished else str(future.exception() or future.result())
         failed += bool(failure)
         if failure or options.verbose:
-            print(f"{'FAILED' if failure else 'passed'}  {check.part}: {check.name}{': ' if failure else ''}{failure}")
+            verdict = f"FAILED ({failure})" if failure else "passed"
+            print(f"{check.part}: {check.name}: {verdict}")
     print(f"{len(checks) - failed} passed, {failed} failed, {time.monotonic() - started:.0f} s", flush=True)
     if unfinished:
         # The threads of what hangs would hold the interpreter back.

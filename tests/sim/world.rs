@@ -90,6 +90,7 @@ impl World {
         Self::with_config(plans, seed, config)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "any moment will do to begin with")]
     pub fn with_config(plans: &[Plan], seed: u64, config: Config) -> Self {
         let now = Instant::now();
         let mut world = Self {

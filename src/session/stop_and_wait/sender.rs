@@ -1,102 +1,16 @@
 //! The lab's sender: a start, then chunk after chunk, each until it is acknowledged, then (towards our own server) a checksum.
 
+use super::link::{Counting, InFlight, Link};
+use super::transfer::{Event, Outcome, Stats, Transfer, limits_after_contact};
 use super::{CLIENT_REASON, start_id};
 use crate::chunker::Cut;
+use crate::packet::Packet;
 use crate::packet::lab::{self, Message, Spelling, Unspeakable};
-use crate::packet::{MAX_DATAGRAM, Packet};
-use crate::rtt::{Limits, Rtt};
-use crate::session::{CHECKED, Machine, Mode, OFFER_BASE, OFFER_SPAN, OFFER_START_MIN, OURS, Transmit, Via};
+use crate::rtt::Rtt;
+use crate::session::{Machine, Mode, Transmit, Via};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-
-/// What is to be sent, where, and how.
-#[derive(Clone, Debug)]
-pub struct Transfer {
-    /// The server's addresses, best first; socket `n` reaches the n-th. The first that answers is kept.
-    pub peers: Vec<SocketAddr>,
-    /// The spelling; it cannot be probed for.
-    pub spelling: Spelling,
-    /// How to talk. In the compact spelling `Auto` means `Lab`.
-    pub mode: Mode,
-    /// The name to give the file there.
-    pub name: String,
-    /// The file's size in bytes.
-    pub size: u64,
-    /// 24 random bits: the offer's part of the first sequence number.
-    pub nonce: u32,
-    /// Give up after this long without an answer.
-    pub timeout: Duration,
-}
-
-/// What the application must do or may want to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The server answered the start.
-    Connected {
-        /// Its address.
-        peer: SocketAddr,
-        /// The largest datagram it wants, in bytes.
-        bufsize: usize,
-        /// The end will be verified by a checksum.
-        checked: bool,
-    },
-    /// Call [`Sender::handle_chunk`] with the next chunk.
-    WantsChunk {
-        /// Its largest length in bytes.
-        max: usize,
-        /// Where it may end.
-        cut: Cut,
-    },
-    /// Everything was cut: call [`Sender::handle_digest`] with the SHA-256 of it all.
-    WantsDigest,
-    /// A chunk was acknowledged.
-    Progress {
-        /// How many bytes are acknowledged in all.
-        acknowledged: u64,
-    },
-    /// It is over.
-    Over(Outcome),
-}
-
-/// How a transfer ended for the sender.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The server has the file; in checked mode it compared the checksum.
-    Delivered,
-    /// Nothing came back for the whole time-out.
-    NoAnswer {
-        /// The kernel reported that the port is closed.
-        unreachable: bool,
-    },
-    /// The server will not have it, for this reason (as it said it; not yet safe to print).
-    Refused(String),
-    /// A server that knows the lab's protocol only was asked for more.
-    PlainServer,
-    /// The server has other bytes than were sent, or took them for another start's (its reason, not yet safe to print).
-    VerificationFailed(String),
-    /// Everything was sent, and the end was not confirmed.
-    NotConfirmed,
-    /// The application stopped it.
-    Stopped,
-}
-
-/// What the transfer has cost so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Datagrams sent, repeats included.
-    pub sent: u64,
-    /// Datagrams sent again.
-    pub retransmissions: u64,
-    /// Datagrams that came and were not what was waited for: duplicates, garbage, late acknowledgements.
-    pub ignored: u64,
-    /// Bytes acknowledged.
-    pub acknowledged: u64,
-    /// The longest chunk in bytes.
-    pub chunk: usize,
-    /// The smoothed round trip of the path, without the last message's.
-    pub rtt: Option<Duration>,
-}
 
 /// The client's half of a transfer; see the module's first lines and [`crate::session`] for the order of calls.
 pub struct Sender {
@@ -127,44 +41,6 @@ enum Phase {
     Over,
 }
 
-/// The one message in the air.
-struct InFlight {
-    seq: u64,
-    /// The number that acknowledges it.
-    awaits: u64,
-    payload: usize,
-    datagram: Vec<u8>,
-    first_sent: Instant,
-    timeouts: u32,
-    due: Instant,
-}
-
-/// What the start's acknowledgement settled.
-#[derive(Clone, Copy, Debug)]
-struct Link {
-    checked: bool,
-    bufsize: usize,
-    counting: Counting,
-    next_seq: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counting {
-    /// Each number one more than the last.
-    Consecutive,
-    /// 1, 0, 1, 0, ...
-    Alternating,
-}
-
-impl Counting {
-    fn after(self, seq: u64) -> u64 {
-        match self {
-            Counting::Consecutive => seq.wrapping_add(1),
-            Counting::Alternating => seq.wrapping_add(1) % 2,
-        }
-    }
-}
-
 impl Sender {
     /// Begins a transfer: the start is the first datagram to poll.
     ///
@@ -175,8 +51,8 @@ impl Sender {
     /// When there is no peer.
     pub fn new(transfer: Transfer, now: Instant) -> Result<Self, Unspeakable> {
         assert!(!transfer.peers.is_empty(), "a transfer needs a peer");
-        let (seq, datagram) = start_datagram(&transfer)?;
-        let limits = limits_before_contact(&transfer);
+        let (seq, datagram) = transfer.start_datagram()?;
+        let limits = transfer.limits_before_contact();
         let mut sender = Self {
             phase: Phase::Starting,
             peer: 0,
@@ -284,31 +160,13 @@ impl Sender {
         self.link.counting == Counting::Alternating && self.stats.acknowledged == 0 && (seq, next) == (1, 2)
     }
 
-    /// Is this the acknowledgement of our start? A fourth field that is not ours was damaged on the way: taking it for a plain
-    /// server's would drop the checksum from the end.
     fn on_start_ack(&mut self, next: u64, bufsize: Option<u64>, words: Option<&[u8]>, now: Instant) -> bool {
-        let awaited = self.in_flight.as_ref().is_some_and(|start| start.awaits == next);
-        let compact = self.transfer.spelling == Spelling::Compact;
-        // One known server always answers 0 and goes on from there.
-        if !awaited && (next != 0 || compact) {
-            return false;
-        }
-        let counting = match bufsize {
-            None | Some(COMPACT_DATAGRAM) if compact => Counting::Alternating,
-            _ => Counting::Consecutive,
-        };
-        let limit = bufsize.unwrap_or(if compact { COMPACT_DATAGRAM } else { SPACED_DATAGRAM });
-        let bufsize = usize::try_from(limit).unwrap_or(MAX_DATAGRAM).min(MAX_DATAGRAM);
-        if bufsize < BUFSIZE_MIN {
-            return false;
-        }
-        let checked = match words.map(|words| offers_checked(words)) {
-            None => false,
-            Some(true) if self.offers() && awaited => true,
-            Some(_) => return false,
-        };
+        let Some(awaits) = self.in_flight.as_ref().map(|start| start.awaits) else { return false };
+        let ack = (next, bufsize, words);
+        let Some(link) = Link::settle(self.transfer.spelling, self.offers(), awaits, ack) else { return false };
+        let Link { checked, bufsize, .. } = link;
         self.settle_round_trip(now);
-        self.link = Link { checked, bufsize, counting, next_seq: next };
+        self.link = link;
         self.in_flight = None;
         if self.transfer.mode == Mode::Checked && !checked {
             self.finish(Outcome::PlainServer);
@@ -456,7 +314,7 @@ impl Sender {
     }
 
     fn offers(&self) -> bool {
-        offers(&self.transfer)
+        self.transfer.offers()
     }
 }
 
@@ -514,74 +372,6 @@ impl Machine for Sender {
         self.in_flight.as_ref().map(|message| message.due.min(self.last_heard + self.transfer.timeout))
     }
 }
-
-fn offers(transfer: &Transfer) -> bool {
-    transfer.spelling == Spelling::Spaced && transfer.mode != Mode::Lab
-}
-
-/// The start: number 0, or the offer, padded so that the answer is never longer.
-fn start_datagram(transfer: &Transfer) -> Result<(u64, Vec<u8>), Unspeakable> {
-    let seq = if offers(transfer) { OFFER_BASE + u64::from(transfer.nonce) % OFFER_SPAN } else { 0 };
-    let digits = transfer.size.checked_ilog10().unwrap_or(0) as usize + 1;
-    let name = transfer.name.as_bytes();
-    let plain = Message::Start { seq, name, size: transfer.size, size_digits: digits };
-    let mut datagram = plain.to_datagram(transfer.spelling)?;
-    if offers(transfer) && datagram.len() < OFFER_START_MIN {
-        let size_digits = digits + OFFER_START_MIN - datagram.len();
-        let padded = Message::Start { seq, name, size: transfer.size, size_digits };
-        datagram = padded.to_datagram(transfer.spelling)?;
-    }
-    if datagram.len() > START_MAX {
-        return Err(Unspeakable::TooLong(datagram.len()));
-    }
-    Ok((seq, datagram))
-}
-
-fn offers_checked(words: &[u8]) -> bool {
-    let mut words = words.split(|byte| *byte == b' ');
-    words.next() == Some(OURS.as_bytes()) && words.any(|word| word == CHECKED.as_bytes())
-}
-
-fn limits_before_contact(transfer: &Transfer) -> Limits {
-    let initial = match transfer.spelling {
-        Spelling::Spaced => Duration::from_millis(500),
-        Spelling::Compact => Duration::from_secs(1),
-    };
-    Limits { initial, ..limits_after_contact(transfer.spelling, offers(transfer)) }
-}
-
-/// Why these bounds: our own server answers within a millisecond, so the path alone decides, and 20 ms is what a busy
-/// machine may sleep too long. Course servers pause for prints and disks, and many store a repeated chunk twice: 200 ms, as
-/// Linux does. They also forget a silent session after 3 s, hence at most 1 s between repeats and 2.5 s at all. Towards our own
-/// server one datagram a second is no burden for any path, and giving up is a matter of time, so more tries mean more
-/// files delivered at heavy loss.
-fn limits_after_contact(spelling: Spelling, checked: bool) -> Limits {
-    let initial = Duration::from_millis(500);
-    let backoff_max = Duration::from_secs(1);
-    match (spelling, checked) {
-        (Spelling::Spaced, true) => {
-            Limits { initial, min: Duration::from_millis(20), backoff_max, kept_max: Duration::from_secs(3) }
-        }
-        (Spelling::Spaced, false) => {
-            Limits { initial, min: Duration::from_millis(200), backoff_max, kept_max: Duration::from_millis(2500) }
-        }
-        (Spelling::Compact, _) => {
-            Limits { initial, min: Duration::from_millis(200), backoff_max, kept_max: Duration::from_secs(3) }
-        }
-    }
-}
-
-/// What a spaced server reads that announces no size; every known one reads 1024.
-const SPACED_DATAGRAM: u64 = 1024;
-
-/// What every compact server reads; announcing another size is how the 2021 servers are told apart.
-pub(super) const COMPACT_DATAGRAM: u64 = 20_480;
-
-/// An announced buffer below this is damage, not a wish: no header and no file would get through.
-const BUFSIZE_MIN: usize = 64;
-
-/// No lab server reads a longer start.
-const START_MAX: usize = 1024;
 
 /// How many reports of a closed port end the start, and how long after its first copy at the earliest: a server that is
 /// just being started gets its second.

@@ -1,0 +1,54 @@
+//! A start as it came, and how it is answered.
+
+use crate::packet::MAX_DATAGRAM;
+use crate::packet::lab::{Message, Spelling};
+use crate::session::stop_and_wait::Numbering;
+use crate::session::{CHECKED, OURS};
+
+/// A start as it came, before its name is known to be safe.
+pub(super) struct StartMessage<'a> {
+    pub(super) spelling: Spelling,
+    pub(super) seq: u64,
+    /// How many digits the number had.
+    pub(super) digits: usize,
+    pub(super) name: &'a [u8],
+    pub(super) size: u64,
+}
+
+/// How many digits the number of a start has.
+pub(super) fn start_digits(datagram: &[u8], spelling: Spelling) -> usize {
+    let mut cursor = crate::codec::Cursor::new(datagram);
+    let mut field = || cursor.field(spelling.separator());
+    field().and_then(|_| field()).map_or(0, <[u8]>::len)
+}
+
+/// How a peer counts, as far as its start tells.
+pub(super) fn numbering(start: &StartMessage<'_>, checked: bool) -> Numbering {
+    match start.spelling {
+        _ if checked => Numbering::Exact,
+        Spelling::Spaced => Numbering::Counting { step: 1 },
+        // Only the 2021 hand-out pads numbers or begins elsewhere than at 0.
+        Spelling::Compact if start.digits > 1 || start.seq != 0 => Numbering::Counting { step: 1 },
+        Spelling::Compact => Numbering::Undecided,
+    }
+}
+
+/// The start's acknowledgement, never longer than the start: the size announced shrinks, or is left out, before that.
+pub(super) fn start_answer(start: &StartMessage<'_>, bufsize: usize, offer: bool, length: usize) -> Option<Vec<u8>> {
+    let next = start.seq.checked_add(1)?;
+    let words = format!("{OURS} {CHECKED}");
+    let words = offer.then_some(words.as_bytes());
+    let sizes = match start.spelling {
+        Spelling::Spaced => [Some(bufsize), Some(bufsize.min(9999)), Some(bufsize.min(999)), None],
+        // Both compact hand-outs read it: the 2023 clients only byte 2, the 2021 ones the size as well.
+        Spelling::Compact => [Some(COMPACT_BUFSIZE), None, None, None],
+    };
+    sizes.into_iter().find_map(|size| {
+        let bufsize = size.map(|size| size.min(MAX_DATAGRAM) as u64);
+        let answer = Message::Ack { next, bufsize, words }.to_datagram(start.spelling).ok()?;
+        (answer.len() <= length).then_some(answer)
+    })
+}
+
+/// The datagram size of the compact hand-outs.
+const COMPACT_BUFSIZE: usize = 20_480;
