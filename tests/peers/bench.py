@@ -76,7 +76,6 @@ def running(profile: str, weather: Weather = CALM) -> Iterator[RunningServer]:
 
         def work() -> None:
             server.exit_code = serve(profile, desk, stop=stopped.is_set)
-            wire.close()
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
@@ -85,6 +84,8 @@ def running(profile: str, weather: Weather = CALM) -> Iterator[RunningServer]:
         finally:
             stopped.set()
             thread.join()
+            # Not when the server dies: its port must not become that of another pair while its client still speaks.
+            wire.close()
 
 
 @dataclass
@@ -144,7 +145,7 @@ def relay(server_port: int, meddle: Meddler | None, delay_s: float) -> Iterator[
         count = sent = 0
         while not stopped.is_set():
             heard = hear(back)
-            if heard is not None:
+            if heard is not None and heard[1] == (LOOPBACK, server_port):
                 for reply in change(heard[0], count):
                     heapq.heappush(queue, (time.monotonic() + delay_s, sent, reply))
                     sent += 1
