@@ -237,15 +237,8 @@ impl Copy<'_> {
             replaced: None,
             rtt_ms: stats.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
             chunk: Some(stats.chunk),
-        })))?;
-        if let Some(rtt) = stats.rtt.filter(|_| stats.chunk > 0) {
-            let bound = events::rate(stats.chunk as u64, rtt.as_secs_f64());
-            let (chunk, rtt) = (stats.chunk, rtt.as_secs_f64() * 1e3);
-            let text =
-                format!("stop-and-wait moves one chunk a round trip: {chunk} bytes / {rtt:.2} ms = at most {bound}");
-            self.report.note(&Note::Remark { text })?;
-        }
-        Ok(())
+            bound: stats.rtt.map(|rtt| events::per_second(stats.chunk as u64, rtt.as_secs_f64())),
+        })))
     }
 
     /// The thing, the reason and the remedy.

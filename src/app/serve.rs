@@ -157,6 +157,7 @@ impl Server<'_> {
                     replaced,
                     rtt_ms: None,
                     chunk: None,
+                    bound: None,
                 })))?;
                 let exact = self.plan.expected.map(|expected| expected == sha256);
                 self.all_exact &= exact.unwrap_or(true);

@@ -3,6 +3,7 @@
 use crate::hostile::Account;
 use crate::name::Printable;
 use crate::weather::Counts;
+use indicatif::DecimalBytes;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -130,6 +131,9 @@ pub struct Finished {
     /// The longest chunk in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunk: Option<usize>,
+    /// The bound that the round trip sets to stop-and-wait: chunk / RTT in bytes a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound: Option<u64>,
 }
 
 /// [`Account`], ready to print.
@@ -296,9 +300,16 @@ fn finished_sentence(finished: &Finished) -> String {
     let Finished { peer, name, bytes: size, seconds, sha256, retransmissions, duplicates, replaced, .. } = finished;
     let peer = peer.map(|peer| format!("{peer}: ")).unwrap_or_default();
     let rate = rate(*size, *seconds);
+    // One chunk a round trip is all that stop-and-wait can do; it explains the rate.
+    let bound = match (finished.bound, finished.chunk, finished.rtt_ms) {
+        (Some(bound), Some(chunk), Some(rtt)) => {
+            format!("; a chunk of {chunk} bytes each {rtt:.2} ms bounds it to {}/s", DecimalBytes(bound))
+        }
+        _ => String::new(),
+    };
     let verified = if finished.verified { "verified" } else { "not verified" };
     let mut text = format!(
-        "{peer}{}: {} in {seconds:.2} s ({rate}), {retransmissions} sent again, {duplicates} came again, {verified}, sha256 {sha256}",
+        "{peer}{}: {} in {seconds:.2} s ({rate}{bound}), {retransmissions} sent again, {duplicates} came again, {verified}, sha256 {sha256}",
         Printable(name),
         bytes(*size),
     );
@@ -331,18 +342,17 @@ pub fn bytes(count: u64) -> String {
     match count {
         1 => "1 byte".into(),
         0..10_000 => format!("{count} bytes"),
-        _ => format!("{count} bytes = {}", indicatif::DecimalBytes(count)),
+        _ => format!("{count} bytes = {}", DecimalBytes(count)),
     }
 }
 
 /// Bytes a second.
-pub fn rate(size: u64, seconds: f64) -> String {
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "for the eye"
-    )]
-    let rate = if seconds > 0.0 { (size as f64 / seconds) as u64 } else { 0 };
-    format!("{}/s", indicatif::DecimalBytes(rate))
+fn rate(size: u64, seconds: f64) -> String {
+    format!("{}/s", DecimalBytes(per_second(size, seconds)))
+}
+
+/// Bytes a second, as a number.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for the eye")]
+pub fn per_second(size: u64, seconds: f64) -> u64 {
+    if seconds > 0.0 { (size as f64 / seconds) as u64 } else { 0 }
 }

@@ -44,8 +44,8 @@ impl HumanReport {
                 if let Some(bar) = self.running.get(&progress.id) {
                     bar.set_position(progress.bytes);
                     bar.set_message(match progress.rtt_ms {
-                        Some(rtt) => format!("rtt {rtt:.1} ms, {} again", progress.retransmissions),
-                        None => format!("{} again", progress.retransmissions),
+                        Some(rtt) => format!("rtt {rtt:.1} ms, {}x again", progress.retransmissions),
+                        None => format!("{}x again", progress.retransmissions),
                     });
                 }
             }
@@ -80,8 +80,7 @@ impl Report for HumanReport {
 }
 
 fn style() -> ProgressStyle {
-    let template =
-        "{prefix:20} [{bar:24}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}, {eta} left, {msg}";
+    let template = "{prefix:16} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} {msg}";
     // The template is ours and right; the default is no worse than a crash.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
 }
@@ -91,7 +90,7 @@ fn shortened(name: &str) -> String {
     let safe = crate::name::Printable(name).to_string();
     let length = safe.chars().count();
     match length {
-        0..=20 => safe,
-        _ => format!("…{}", safe.chars().skip(length - 19).collect::<String>()),
+        0..=16 => safe,
+        _ => format!("…{}", safe.chars().skip(length - 15).collect::<String>()),
     }
 }
