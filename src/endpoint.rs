@@ -42,6 +42,11 @@ impl Endpoint {
         self.table.running()
     }
 
+    /// Whether a complete file is just getting its name.
+    pub fn is_publishing(&self) -> bool {
+        self.table.any(|entry| entry.receiver.is_publishing())
+    }
+
     /// The answer to [`Order::Admit`].
     pub fn handle_admitted(&mut self, id: SessionId, verdict: Result<(), StoreFailure>, now: Instant) {
         let refused = verdict.as_ref().err().map(|failure| failure.reason.clone());

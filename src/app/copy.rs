@@ -86,7 +86,7 @@ pub fn copy(
     };
     let interrupt = interrupt(&wire)?;
     let chunker = Chunker::new(reader, plan.source.size());
-    let mut copy = Copy { plan, chunker, report, interrupt, began: now, told_at: now, link: None, stopped: None };
+    let mut copy = Copy { plan, chunker, report, interrupt, began: now, told_at: None, link: None, stopped: None };
     driver::run(&mut wire, &mut sender, &mut copy)
 }
 
@@ -116,7 +116,7 @@ struct Copy<'a> {
     report: &'a mut dyn Report,
     interrupt: Interrupt,
     began: Instant,
-    told_at: Instant,
+    told_at: Option<Instant>,
     /// The server's address and whether the end will be verified, once it answered.
     link: Option<(SocketAddr, bool)>,
     /// Why we stopped ourselves, and the exit code for it.
@@ -186,10 +186,10 @@ impl Copy<'_> {
     }
 
     fn tell_progress(&mut self, sender: &Sender, now: Instant) -> io::Result<()> {
-        if now.saturating_duration_since(self.told_at) < TELL_EVERY {
+        if self.told_at.is_some_and(|last| now.saturating_duration_since(last) < TELL_EVERY) {
             return Ok(());
         }
-        self.told_at = now;
+        self.told_at = Some(now);
         let stats = sender.stats();
         self.report.note(&Note::Progress(Progress {
             id: 0,

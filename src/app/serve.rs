@@ -74,7 +74,8 @@ struct Server<'a> {
     all_exact: bool,
     /// The last transfer is through; until then its last message is answered again.
     linger: Option<Instant>,
-    stopping: Option<u8>,
+    /// The exit code that was asked for, and when patience with the disk ends.
+    stopping: Option<(u8, Instant)>,
 }
 
 /// What is told of a transfer at its end.
@@ -83,7 +84,7 @@ struct Known {
     name: String,
     size: u64,
     checked: bool,
-    told_at: Instant,
+    told_at: Option<Instant>,
 }
 
 impl<M: Serving> Application<M> for Server<'_> {
@@ -91,7 +92,7 @@ impl<M: Serving> Application<M> for Server<'_> {
 
     fn turn(&mut self, machine: &mut M, _wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<u8, bool>> {
         if let (Some(code), None) = (self.interrupt.exit_code(), self.stopping) {
-            self.stopping = Some(code);
+            self.stopping = Some((code, now + PATIENCE));
             machine.endpoint().handle_shutdown(now);
         }
         let mut any = self.workers.deliver(machine.endpoint(), now);
@@ -106,7 +107,9 @@ impl<M: Serving> Application<M> for Server<'_> {
             self.report.note(&Note::Remark { text: "died midway, as asked".into() })?;
             return Ok(ControlFlow::Break(self.verdict()));
         }
-        if let Some(code) = self.stopping {
+        if let Some((code, until)) = self.stopping
+            && (now >= until || !machine.endpoint().is_publishing())
+        {
             return Ok(ControlFlow::Break(code));
         }
         if self.linger.is_some_and(|until| now >= until) {
@@ -116,7 +119,7 @@ impl<M: Serving> Application<M> for Server<'_> {
     }
 
     fn wakes_at(&self) -> Option<Instant> {
-        self.linger
+        [self.linger, self.stopping.map(|(_, until)| until)].into_iter().flatten().min()
     }
 }
 
@@ -128,14 +131,14 @@ impl Server<'_> {
                 let name = name.to_string();
                 let mode = if checked { "checked" } else { "lab" };
                 let note = Transfer { id: id.0, peer, name: name.clone(), size, spelling: spelling.word(), mode };
-                self.transfers.insert(id, Known { peer, name, size, checked, told_at: now });
+                self.transfers.insert(id, Known { peer, name, size, checked, told_at: None });
                 self.report.note(&Note::Started(note))?;
             }
             Event::Progress { id, received } => {
                 if let Some(known) = self.transfers.get_mut(&id)
-                    && now.saturating_duration_since(known.told_at) >= TELL_EVERY
+                    && known.told_at.is_none_or(|last| now.saturating_duration_since(last) >= TELL_EVERY)
                 {
-                    known.told_at = now;
+                    known.told_at = Some(now);
                     let progress =
                         Progress { id: id.0, bytes: received, size: known.size, retransmissions: 0, rtt_ms: None };
                     self.report.note(&Note::Progress(progress))?;
@@ -211,3 +214,6 @@ const TELL_EVERY: Duration = Duration::from_millis(200);
 /// After the last transfer its last acknowledgement may have been lost; so long it is given again: a repeat comes within
 /// about a second, or a round trip and an eighth where that is longer.
 const LINGER: Duration = Duration::from_secs(3);
+
+/// How long an orderly end waits for files that are complete and just getting their names.
+const PATIENCE: Duration = Duration::from_millis(400);

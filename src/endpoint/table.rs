@@ -59,6 +59,10 @@ impl Table {
         self.addresses.is_empty()
     }
 
+    pub(super) fn any(&self, wanted: impl Fn(&Entry) -> bool) -> bool {
+        self.peers.values().flatten().any(wanted)
+    }
+
     pub(super) fn running(&self) -> usize {
         self.running
     }

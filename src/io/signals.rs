@@ -1,7 +1,8 @@
 //! Ctrl-C and its kin: the first asks for an orderly end, the second ends at once.
 
 use super::udp::Waker;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+
 use signal_hook::iterator::Signals;
 use std::io;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ impl Interrupt {
     /// When the system gives no handler or no thread.
     pub fn watch(waker: Waker) -> io::Result<Self> {
         let interrupt = Self::default();
+        // A file beyond the process's limit shall be an error of that file (EFBIG), not the end of the program.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let seen = Arc::clone(&interrupt.0);
         std::thread::Builder::new().name("signals".into()).spawn(move || {

@@ -7,6 +7,7 @@ use crate::name::SafeName;
 use crate::session::stop_and_wait::{Order, Placement, StoreFailure};
 use std::collections::HashMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -111,7 +112,15 @@ struct Job {
 impl Lane {
     fn run(mut self, orders: &Receiver<(SessionId, Order)>) {
         while let Ok((id, order)) = orders.recv() {
-            if let Some(answer) = self.carry_out(id, order) {
+            // A panic over one file must not leave the others of this lane without answers.
+            let done = catch_unwind(AssertUnwindSafe(|| self.carry_out(id, order)));
+            let answer = done.unwrap_or_else(|_| {
+                self.jobs.remove(&id);
+                Some(Answer::Failed(StoreFailure {
+                    reason: "the server stumbled over this file; tell its operator".into(),
+                }))
+            });
+            if let Some(answer) = answer {
                 let gone = self.answers.send((id, answer)).is_err();
                 self.waker.wake();
                 if gone {

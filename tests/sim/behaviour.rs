@@ -286,6 +286,24 @@ fn a_plain_path_of_2200_ms_needs_no_repeats_once_it_is_known() {
 }
 
 #[test]
+fn under_the_courses_own_weather_little_is_sent_again_without_need() {
+    for mode in [Mode::Lab, Mode::Checked] {
+        let (mut again, mut lost) = (0, 0);
+        for seed in 0..20 {
+            let plan = Plan::new(&noise(100_000, 1), mode, Spelling::Spaced, "lab");
+            let mut world = World::new(std::slice::from_ref(&plan), seed);
+            world.run();
+            assert_eq!(world.disk.files[&plan.name], plan.content);
+            let client = &world.clients[0];
+            again += client.stats().retransmissions;
+            lost += client.to_server.counts().lost + client.to_client.counts().lost;
+        }
+        println!("{mode:?}: {again} sent again, {lost} lost");
+        assert!(again * 10 <= lost * 13, "{again} repeats for {lost} losses in {mode:?}");
+    }
+}
+
+#[test]
 fn a_slow_disk_delays_answers_and_loses_nothing() {
     for mode in [Mode::Lab, Mode::Checked] {
         let plan = Plan::new(&noise(600_000, 1), mode, Spelling::Spaced, "delay=1ms");
