@@ -52,6 +52,7 @@ pub fn serve<M: Serving>(
         report,
         interrupt,
         transfers: BTreeMap::new(),
+        refusals: Throttle::default(),
         ended: 0,
         all_exact: true,
         linger: None,
@@ -69,6 +70,7 @@ struct Server<'a> {
     report: &'a mut dyn Report,
     interrupt: Interrupt,
     transfers: BTreeMap<SessionId, Known>,
+    refusals: Throttle,
     /// Completed transfers; with a file to compare with also those that came to nothing.
     ended: u64,
     all_exact: bool,
@@ -178,7 +180,14 @@ impl Server<'_> {
                     self.count_end(now);
                 }
             }
-            Event::Refused { peer, name, reason } => self.report.note(&Note::Refused { peer, name, reason })?,
+            Event::Refused { peer, name, reason } => {
+                if let Some(untold) = self.refusals.admit(now) {
+                    if untold > 0 {
+                        self.report.note(&Note::Remark { text: format!("{untold} more starts were refused") })?;
+                    }
+                    self.report.note(&Note::Refused { peer, name, reason })?;
+                }
+            }
         }
         Ok(())
     }
@@ -207,6 +216,34 @@ impl Server<'_> {
         if judged { exit::DONE } else { exit::NOT_VERIFIED }
     }
 }
+
+/// Lets so many notes a second through that a flood of nonsense neither fills a disk nor blocks the socket thread on a slow
+/// terminal.
+#[derive(Default)]
+struct Throttle {
+    second: Option<Instant>,
+    told: u32,
+    untold: u64,
+}
+
+impl Throttle {
+    /// Whether one more may be told, and how many were not since the last one.
+    fn admit(&mut self, now: Instant) -> Option<u64> {
+        if self.second.is_none_or(|began| now.saturating_duration_since(began) >= Duration::from_secs(1)) {
+            self.second = Some(now);
+            self.told = 0;
+        }
+        if self.told >= TOLD_A_SECOND {
+            self.untold += 1;
+            return None;
+        }
+        self.told += 1;
+        Some(std::mem::take(&mut self.untold))
+    }
+}
+
+/// Refusals told a second: more than a person reads.
+const TOLD_A_SECOND: u32 = 20;
 
 /// How often a transfer's progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(200);
