@@ -28,28 +28,54 @@ fn main() {
     let file = folder.path().join("file");
     std::fs::write(&file, vec![7; FILE_BYTES]).expect("a file");
     println!("{FILE_BYTES} bytes, datagrams of {BUFSIZE} bytes, {ROUNDS} rounds, one after the other");
-    println!("round  bare ping-pong   homing checked   ratio");
-    let mut ratios: Vec<f64> = (1..=ROUNDS)
-        .map(|round| {
-            let bare = ping_pong(FILE_BYTES / BUFSIZE);
-            let ours = transfer(&file, folder.path());
-            println!("{round:5}  {bare:8.0} /s      {ours:8.0} /s     {:.2}", ours / bare);
-            ours / bare
-        })
-        .collect();
-    ratios.sort_by(f64::total_cmp);
-    println!("median ratio {:.2}: datagrams a second, homing to bare", ratios[ROUNDS / 2]);
+    println!("round   bare, blocking   bare, spinning   homing checked   to blocking   to spinning");
+    let (mut to_blocking, mut to_spinning) = (Vec::new(), Vec::new());
+    for round in 1..=ROUNDS {
+        let blocking = ping_pong(FILE_BYTES / BUFSIZE, false);
+        let spinning = ping_pong(FILE_BYTES / BUFSIZE, true);
+        let ours = transfer(&file, folder.path());
+        to_blocking.push(ours / blocking);
+        to_spinning.push(ours / spinning);
+        println!(
+            "{round:5} {blocking:13.0} /s {spinning:13.0} /s {ours:13.0} /s {:13.2} {:13.2}",
+            ours / blocking,
+            ours / spinning
+        );
+    }
+    println!(
+        "median of datagrams a second, homing to bare: {:.2} blocking, {:.2} spinning",
+        median(to_blocking),
+        median(to_spinning)
+    );
 }
 
-/// Datagrams of [`BUFSIZE`] bytes a second, each answered by 14 bytes before the next; blocking sockets, two threads.
-fn ping_pong(count: usize) -> f64 {
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Receives, asleep or asking again and again.
+fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> SocketAddr {
+    loop {
+        match socket.recv_from(buffer) {
+            Ok((_, from)) => return from,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::hint::spin_loop(),
+            Err(error) => panic!("no datagram: {error}"),
+        }
+    }
+}
+
+/// Datagrams of [`BUFSIZE`] bytes a second, each answered by 14 bytes before the next, between two threads.
+fn ping_pong(count: usize, spinning: bool) -> f64 {
     let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
     let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+    server.set_nonblocking(spinning).expect("a mode");
+    client.set_nonblocking(spinning).expect("a mode");
     client.connect(server.local_addr().expect("an address")).expect("a peer");
     let echo = std::thread::spawn(move || {
         let mut buffer = [0; 2048];
         for _ in 0..count {
-            let (_, from) = server.recv_from(&mut buffer).expect("a datagram");
+            let from = receive(&server, &mut buffer);
             server.send_to(&buffer[..14], from).expect("room");
         }
     });
@@ -57,7 +83,7 @@ fn ping_pong(count: usize) -> f64 {
     let (out, mut back) = ([1; BUFSIZE], [0; 64]);
     for _ in 0..count {
         client.send(&out).expect("room");
-        client.recv(&mut back).expect("an answer");
+        receive(&client, &mut back);
     }
     echo.join().expect("an echo");
     count as f64 / began.elapsed().as_secs_f64()

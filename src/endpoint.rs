@@ -9,7 +9,7 @@ pub use event::{Config, Event, SessionId};
 use crate::name::SafeName;
 use crate::packet::Packet;
 use crate::packet::lab::{Message, Spelling};
-use crate::session::stop_and_wait::{Order, Placement, Receiver, Start, State, StoreFailure, refusal, start_id};
+use crate::session::stop_and_wait::{Placement, Receiver, Start, State, StoreFailure, refusal, start_id};
 use crate::session::{Machine, Transmit, Via, is_offer};
 use start::{StartMessage, numbering, start_answer, start_digits};
 use std::collections::VecDeque;
@@ -22,6 +22,7 @@ pub struct Endpoint {
     config: Config,
     table: Table,
     next_sweep: Option<Instant>,
+    last_repeat: Option<Instant>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
 }
@@ -29,7 +30,14 @@ pub struct Endpoint {
 impl Endpoint {
     /// A server without transfers.
     pub fn new(config: Config) -> Self {
-        Self { config, table: Table::default(), next_sweep: None, transmits: VecDeque::new(), events: VecDeque::new() }
+        Self {
+            config,
+            table: Table::default(),
+            next_sweep: None,
+            last_repeat: None,
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        }
     }
 
     /// The next event; orders must be carried out in this order.
@@ -47,7 +55,7 @@ impl Endpoint {
         self.table.any(|entry| entry.receiver.is_publishing())
     }
 
-    /// The answer to [`Order::Admit`].
+    /// The answer to [`Admit`](crate::session::stop_and_wait::Order::Admit).
     pub fn handle_admitted(&mut self, id: SessionId, verdict: Result<(), StoreFailure>, now: Instant) {
         let refused = verdict.as_ref().err().map(|failure| failure.reason.clone());
         let Some((peer, entry)) = self.table.entry(id).filter(|(_, entry)| entry.receiver.ended().is_none()) else {
@@ -63,18 +71,23 @@ impl Endpoint {
                 Event::Started { id, peer, name, size, spelling, checked }
             }
         };
+        let forget = !checked && matches!(event, Event::Refused { .. });
         self.events.push_back(event);
         self.settle(id, reply, now);
+        if forget {
+            // A plain peer hears nothing; when it repeats its start, the store is asked again.
+            self.table.remove(id);
+        }
     }
 
-    /// One [`Order::Write`] of this many bytes is done.
+    /// One [`Write`](crate::session::stop_and_wait::Order::Write) of this many bytes is done.
     pub fn handle_written(&mut self, id: SessionId, bytes: usize, now: Instant) {
         let Some((_, entry)) = self.table.entry(id) else { return };
         let reply = entry.receiver.handle_written(bytes);
         self.settle(id, reply, now);
     }
 
-    /// The answer to [`Order::Publish`] or [`Order::MakeEmpty`].
+    /// The answer to [`Publish`](crate::session::stop_and_wait::Order::Publish) or [`MakeEmpty`](crate::session::stop_and_wait::Order::MakeEmpty).
     pub fn handle_published(&mut self, id: SessionId, result: Result<Placement, StoreFailure>, now: Instant) {
         let Some((_, entry)) = self.table.entry(id) else { return };
         let was_running = entry.receiver.ended().is_none();
@@ -93,8 +106,18 @@ impl Endpoint {
     /// The store could not write: the transfer is over, and a peer of ours hears why with its next message.
     pub fn handle_store_failed(&mut self, id: SessionId, failure: StoreFailure, now: Instant) {
         let Some((_, entry)) = self.table.entry(id) else { return };
-        entry.receiver.fail(failure.reason, now);
+        entry.receiver.handle_store_failed(failure.reason, now);
         self.settle(id, None, now);
+    }
+
+    /// No transfer is opened any more; those that run go on.
+    pub fn close(&mut self) {
+        self.config.max_sessions = 0;
+    }
+
+    /// When an ended transfer's last message was last answered again.
+    pub fn last_repeat(&self) -> Option<Instant> {
+        self.last_repeat
     }
 
     /// The server stops: peers of ours are told, nothing half-written stays.
@@ -129,20 +152,18 @@ impl Endpoint {
         while let Some(order) = entry.receiver.poll_order() {
             orders.push(Event::Order(id, order));
         }
-        let wrote = orders.iter().any(|event| matches!(event, Event::Order(_, Order::Write(_))));
-        let received = entry.receiver.received();
-        let via = entry.via;
+        let (via, entry_runs) = (entry.via, entry.running);
         let has_ended = entry.running && entry.receiver.ended().is_some();
         if let (true, true, State::Failed(reason)) = (has_ended, entry.announced, entry.receiver.state()) {
             let (reason, counts) = (reason.clone(), entry.receiver.counts());
             orders.push(Event::Failed { id, reason, counts });
         }
         self.events.extend(orders);
-        if wrote {
-            self.events.push_back(Event::Progress { id, received });
-        }
         if has_ended {
             self.table.stop(id);
+        }
+        if reply.is_some() && !entry_runs {
+            self.last_repeat = Some(now);
         }
         if let Some(bytes) = reply {
             self.transmits.push_back(Transmit { via, to: peer, bytes });
@@ -158,16 +179,11 @@ impl Endpoint {
             return self.settle(id, reply, now);
         }
         // Bytes that differ from the start of a transfer of ours under way, though its number is random: damage.
-        if entries.iter().any(|entry| {
-            entry.running
-                && entry.receiver.is_proven()
-                && entry.receiver.start().checked
-                && entry.receiver.start().seq == start.seq
-        }) {
+        if entries.iter().any(|entry| entry.is_ours_underway() && entry.receiver.start().seq == start.seq) {
             return;
         }
         let offer = is_offer(start.seq) && start.spelling == Spelling::Spaced;
-        let words = offer.then(|| start_answer(start, self.config.bufsize, true, datagram.len())).flatten();
+        let words = offer.then(|| start_answer(start, &self.config, true, datagram.len())).flatten();
         let checked = words.is_some();
         let reason = match self.may_open(peer, now) {
             Err(reason) => Err(reason),
@@ -177,7 +193,7 @@ impl Endpoint {
             Ok(name) => name,
             Err(reason) => return self.turn_away(via, peer, start, checked, &reason, datagram.len()),
         };
-        let Some(answer) = words.or_else(|| start_answer(start, self.config.bufsize, false, datagram.len())) else {
+        let Some(answer) = words.or_else(|| start_answer(start, &self.config, false, datagram.len())) else {
             return;
         };
         let start = Start {
@@ -214,7 +230,7 @@ impl Endpoint {
             self.forget(id, "nothing came after the start, and others wanted the place", now);
         }
         if self.table.running() >= self.config.max_sessions {
-            return Err(format!("the server is full ({} transfers); try again later", self.config.max_sessions));
+            return Err("the server is full; try again later".to_string());
         }
         if self.table.running_from(peer.ip()) >= self.config.max_sessions_per_address {
             return Err("too many transfers from this address; try again later".to_string());
@@ -266,9 +282,11 @@ impl Endpoint {
         }
         let begins = !entry.receiver.is_proven();
         let (id, reply) = (entry.id, entry.receiver.handle_data(seq, bytes, length, now));
+        let (received, duplicates) = (entry.receiver.received(), entry.receiver.counts().duplicates);
         if begins && entry.receiver.is_proven() {
             self.supersede(peer, id, now);
         }
+        self.events.push_back(Event::Progress { id, received, duplicates });
         self.settle(id, reply, now);
     }
 
@@ -298,14 +316,12 @@ impl Endpoint {
     fn handle_checksum(&mut self, peer: SocketAddr, message: (u64, [u8; 32], [u8; 16]), length: usize, now: Instant) {
         let (seq, sha256, start) = message;
         let entries = self.table.of(peer);
-        if let Some(entry) = entries.iter_mut().find(|entry| entry.receiver.start().id == start) {
+        let names_it = |entry: &&mut Entry| entry.receiver.start().id == start && entry.receiver.checksum_seq() == seq;
+        if let Some(entry) = entries.iter_mut().find(names_it) {
             let (id, reply) = (entry.id, entry.receiver.handle_checksum(seq, sha256, length, now));
             return self.settle(id, reply, now);
         }
-        let counts_so = |entry: &&mut Entry| {
-            let receiver = &entry.receiver;
-            receiver.start().checked && receiver.is_proven() && receiver.current_seq().wrapping_add(1) == seq
-        };
+        let counts_so = |entry: &&mut Entry| entry.is_ours_underway() && entry.receiver.checksum_seq() == seq;
         if let Some(entry) = entries.iter_mut().rev().find(counts_so) {
             let (id, reply) = (entry.id, entry.receiver.handle_foreign_checksum(seq, length, now));
             self.settle(id, reply, now);

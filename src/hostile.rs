@@ -25,6 +25,11 @@ pub trait Serving: Machine {
     /// What was done to a transfer's peer, and what the peer did; `None` for an honest server.
     fn account(&self, peer: SocketAddr) -> Option<Account>;
 
+    /// Something is still on its way through the weather.
+    fn is_underway(&self) -> bool {
+        false
+    }
+
     /// The server has ended itself (a misbehaviour).
     fn has_died(&self) -> bool {
         false
@@ -81,6 +86,8 @@ struct Peer {
     /// Answers that a misbehaviour keeps for a while, before the weather gets them.
     held: Link<Via>,
     account: Account,
+    /// What the weather had done when this transfer began.
+    before: (Counts, Counts),
     last_message: Option<(Instant, Vec<u8>)>,
     script: Script,
 }
@@ -103,6 +110,7 @@ impl HostileServer {
             outward: Link::new(weather.outward, seed + 1),
             held: Link::new(late, seed + 2),
             account: Account::default(),
+            before: (Counts::default(), Counts::default()),
             last_message: None,
             script: Script::default(),
         })
@@ -122,29 +130,31 @@ impl HostileServer {
     fn admit(&mut self, via: Via, from: SocketAddr, bytes: &[u8], now: Instant) {
         let misbehaviour = self.misbehaviour;
         let Some(peer) = self.peers.get_mut(&from) else { return };
-        let script = &mut peer.script;
-        let mut lost = self.dead;
+        let mut lost = self.dead || (peer.script.forgotten && !peer.script.is_new_start(bytes));
         let mut falsehood = None;
         match Packet::decode(bytes) {
-            Ok(Packet::Lab(_, Message::Start { seq, size, .. })) => {
-                script.begin(is_offer(seq), size);
-                lost |= misbehaviour == Some(Misbehaviour::LoseStart) && script.starts == 1;
+            Ok(Packet::Lab(_, Message::Start { seq, size, .. })) if !lost => {
+                peer.script.begin(is_offer(seq), size, bytes);
+                lost = misbehaviour == Some(Misbehaviour::LoseStart) && peer.script.starts == 1;
             }
-            Ok(Packet::Lab(spelling, Message::Data { seq, bytes: chunk })) => {
+            Ok(Packet::Lab(spelling, Message::Data { seq, bytes: chunk })) if !lost => {
+                let script = &mut peer.script;
                 script.data += 1;
-                lost |= misbehaviour == Some(Misbehaviour::LoseEveryOtherData) && script.data % 2 == 1;
+                lost = misbehaviour == Some(Misbehaviour::LoseEveryOtherData) && script.data % 2 == 1;
                 if misbehaviour == Some(Misbehaviour::WrongPort) && script.data == 1 {
                     lost = true;
                     falsehood = lab_ack(spelling, seq);
                 }
                 if !lost {
                     script.take(seq, chunk);
+                    lost = self.misbehave_midway(from, now);
                 }
             }
             _ => {}
         }
+        let Some(peer) = self.peers.get_mut(&from) else { return };
         if let Some(bytes) = falsehood {
-            peer.outward.send(now, Via::socket(FALSE_SOCKET), bytes);
+            peer.outward.send(now, Via { socket: FALSE_SOCKET, ..via }, bytes);
         }
         if lost {
             peer.account.misbehaved += 1;
@@ -152,28 +162,27 @@ impl HostileServer {
         }
         peer.script.asked = bytes.first().copied();
         self.endpoint.handle_datagram(via, from, bytes, now);
-        self.misbehave_midway(from, now);
     }
 
-    /// Forgets the transfer, or ends the server, once half of it is there.
-    fn misbehave_midway(&mut self, from: SocketAddr, now: Instant) {
-        let Some(peer) = self.peers.get_mut(&from) else { return };
-        let midway = peer.script.size > 0 && peer.script.received * 2 >= peer.script.size;
-        if !midway {
-            return;
+    /// Forgets the transfer, or ends the server, with the chunk that would bring half of it; says whether that chunk is lost.
+    fn misbehave_midway(&mut self, from: SocketAddr, now: Instant) -> bool {
+        let Some(script) = self.peers.get_mut(&from).map(|peer| &mut peer.script) else { return false };
+        if script.received * 2 < script.size {
+            return false;
         }
         match self.misbehaviour {
             Some(Misbehaviour::Forgets) => {
-                if let Some(id) = peer.script.session.take() {
-                    peer.account.misbehaved += 1;
+                script.forgotten = true;
+                if let Some(id) = script.session.take() {
                     self.endpoint.forget(id, "forgotten in the middle, as asked", now);
                 }
+                true
             }
             Some(Misbehaviour::DiesMidway) => {
-                peer.account.misbehaved += 1;
                 self.dead = true;
+                true
             }
-            _ => {}
+            _ => false,
         }
     }
 
@@ -183,7 +192,7 @@ impl HostileServer {
         let dead = self.dead;
         let peer = self.peer(transmit.to);
         let Transmit { via, bytes, .. } = transmit;
-        let companions = peer.script.companions(misbehaviour, &bytes);
+        let companions = peer.script.companions(misbehaviour, via, &bytes);
         peer.account.misbehaved += u64::from(!companions.before.is_empty() || companions.fate != AnswerFate::Goes);
         for (via, bytes) in companions.before {
             peer.outward.send(now, via, bytes);
@@ -213,6 +222,9 @@ impl HostileServer {
 impl Machine for HostileServer {
     fn handle_datagram(&mut self, via: Via, from: SocketAddr, datagram: &[u8], now: Instant) {
         let peer = self.peer(from);
+        if peer.script.is_new_start(datagram) {
+            peer.begin();
+        }
         peer.observe(datagram, now);
         peer.inward.send(now, via, datagram.to_vec());
         self.pump_in(now);
@@ -263,7 +275,14 @@ impl Serving for HostileServer {
 
     fn account(&self, peer: SocketAddr) -> Option<Account> {
         let peer = self.peers.get(&peer)?;
-        Some(Account { inward: peer.inward.counts(), outward: peer.outward.counts(), ..peer.account })
+        let inward = since(peer.before.0, peer.inward.counts());
+        let outward = since(peer.before.1, peer.outward.counts());
+        Some(Account { inward, outward, ..peer.account })
+    }
+
+    fn is_underway(&self) -> bool {
+        let links = |peer: &Peer| peer.inward.in_flight() + peer.outward.in_flight() + peer.held.in_flight();
+        self.peers.values().any(|peer| links(peer) > 0)
     }
 
     fn has_died(&self) -> bool {
@@ -281,6 +300,27 @@ impl Peer {
             account.repeats += u64::from(last == datagram);
         }
         self.last_message = Some((now, datagram.to_vec()));
+    }
+
+    /// Another start from the same port begins another account.
+    fn begin(&mut self) {
+        self.account = Account::default();
+        self.before = (self.inward.counts(), self.outward.counts());
+        self.last_message = None;
+    }
+}
+
+fn since(before: Counts, now: Counts) -> Counts {
+    Counts {
+        offered: now.offered - before.offered,
+        passed: now.passed - before.passed,
+        lost: now.lost - before.lost,
+        queue_dropped: now.queue_dropped - before.queue_dropped,
+        oversize: now.oversize - before.oversize,
+        duplicated: now.duplicated - before.duplicated,
+        reordered: now.reordered - before.reordered,
+        late: now.late - before.late,
+        corrupted: now.corrupted - before.corrupted,
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod driver;
 pub mod events;
+pub mod limits;
 pub mod progress;
 pub mod signals;
 pub mod source;

@@ -172,7 +172,7 @@ impl Display for Printable<'_> {
 }
 
 /// Control characters, bidi controls, zero-width characters, and line separators.
-fn is_hidden(character: char) -> bool {
+pub fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{200b}'..='\u{200f}'

@@ -67,6 +67,13 @@ impl Relay {
         }
     }
 
+    /// No socket can be had for this client: its flow ends, and its next datagram asks again.
+    pub fn handle_no_socket(&mut self, client: SocketAddr) {
+        if let Some(flow) = self.flows.remove(&client) {
+            self.gone = (plus(self.gone.0, flow.inward.counts()), plus(self.gone.1, flow.outward.counts()));
+        }
+    }
+
     /// How many flows there have been.
     pub fn flows(&self) -> u64 {
         self.seen

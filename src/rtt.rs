@@ -58,26 +58,34 @@ impl Rtt {
         }
     }
 
-    /// A message that was sent more than once is acknowledged, `since_first` after it was sent for the first time, after it
-    /// had timed out `timeouts` times.
+    /// A message that was sent more than once is acknowledged, `since_first` after its first copy and `since_last` after its
+    /// last, after it had timed out `timeouts` times.
     ///
-    /// Nobody knows which copy was answered, so nothing is measured. But as long as nothing could be measured at all, or
-    /// could no longer be ([`STALE_AFTER`]), the round trip may be longer than the time-out, and then every message would be
-    /// repeated for ever. So the next time-out grows: to what the answer took at most, but no more than twofold, since the
-    /// reason may also be losses.
-    pub fn on_ambiguous(&mut self, since_first: Duration, timeouts: u32) {
+    /// Nobody knows which copy was answered, so nothing is measured. If the answer came as long after the last copy as answers
+    /// usually take, losses explain it. Otherwise (or if nothing was ever measured, or not for long, [`STALE_AFTER`]) the
+    /// round trip may have become longer than the time-out, and then every message would be repeated for ever. So the next
+    /// message waits longer before its first repeat: what the answer took at most, but no more than twice as long as now,
+    /// since the reason may still be losses.
+    pub fn on_ambiguous(&mut self, since_first: Duration, since_last: Duration, timeouts: u32) {
         self.ambiguous += 1;
-        if self.smoothed.is_none() || self.ambiguous >= STALE_AFTER {
+        let fits_last_copy = self.smoothed.is_some_and(|smoothed| {
+            since_last.abs_diff(smoothed) <= GRANULARITY.max(smoothed / 2).max(self.variation * 4)
+        });
+        if !fits_last_copy || self.ambiguous >= STALE_AFTER {
             let longest = self.limits.kept_max.max(self.estimate());
-            self.kept = Some((since_first + since_first / 8).min(self.timeout(timeouts) * 2).min(longest));
+            let waited = self.timeout(0).max(self.timeout(timeouts));
+            self.kept = Some((since_first + since_first / 8).min(waited * 2).min(longest));
         }
     }
 
     /// How long to wait for the answer to a message that has already timed out `timeouts` times.
     pub fn timeout(&self, timeouts: u32) -> Duration {
         let base = self.kept.unwrap_or(Duration::ZERO).max(self.estimate());
+        if timeouts == 0 {
+            return base;
+        }
         let doubled = base.saturating_mul(1_u32.checked_shl(timeouts.min(16)).unwrap_or(1));
-        doubled.min(self.limits.backoff_max.max(base))
+        doubled.min(self.limits.backoff_max.max(self.estimate()))
     }
 
     /// The smoothed round trip; `None` before the first sample.
@@ -156,12 +164,12 @@ mod tests {
     #[test]
     fn karn_measures_nothing_but_the_next_message_waits_long_enough() {
         let mut rtt = Rtt::new(PLAIN);
-        rtt.on_ambiguous(ms(2200), 2);
+        rtt.on_ambiguous(ms(2200), ms(700), 2);
         assert_eq!(rtt.smoothed(), None);
         assert_eq!(rtt.timeout(0), ms(2000));
-        rtt.on_ambiguous(ms(2200), 1);
-        assert_eq!(rtt.timeout(0), ms(2475));
-        rtt.on_ambiguous(ms(9000), 3);
+        rtt.on_ambiguous(ms(2200), ms(200), 1);
+        assert_eq!([0, 1, 5].map(|n| rtt.timeout(n)), [ms(2475), ms(1000), ms(1000)], "repeats keep to the cap");
+        rtt.on_ambiguous(ms(9000), ms(1000), 3);
         assert_eq!(rtt.timeout(0), ms(2500));
         rtt.sample(ms(1));
         assert_eq!(rtt.timeout(0), ms(20));
@@ -173,11 +181,11 @@ mod tests {
         rtt.sample(ms(10));
         let before = rtt.timeout(0);
         for _ in 1..STALE_AFTER {
-            rtt.on_ambiguous(ms(900), 3);
+            rtt.on_ambiguous(ms(900), ms(11), 3);
         }
         assert_eq!(rtt.timeout(0), before);
-        rtt.on_ambiguous(ms(2200), 6);
-        rtt.on_ambiguous(ms(2200), 1);
+        rtt.on_ambiguous(ms(2200), ms(900), 6);
+        rtt.on_ambiguous(ms(2200), ms(200), 1);
         assert_eq!(rtt.timeout(0), ms(2475));
     }
 }

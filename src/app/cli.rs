@@ -7,7 +7,7 @@ use crate::io::progress::HumanReport;
 use crate::io::store::Policy;
 use crate::packet::{MAX_DATAGRAM, Spelling};
 use crate::session::Mode;
-use crate::weather::{Misbehaviour, PRESETS, Weather, parse_duration, parse_size};
+use crate::weather::{Misbehaviour, PRESETS, Weather};
 use clap::{Args, Parser, ValueEnum};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -74,12 +74,15 @@ pub struct ServingArgs {
     /// Transfers at once from one address.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_sessions_per_address: u32,
-    /// Refuse larger files; bytes, or with a unit as in 500m.
+    /// Refuse larger files; bytes, or with a unit as in 500m or 4g (powers of 1000; ki, mi, gi: of 1024).
     #[arg(long, value_name = "SIZE", value_parser = file_size)]
     pub max_size: Option<u64>,
     /// Never overwrite an existing file.
     #[arg(long)]
     pub no_clobber: bool,
+    /// Also take names that begin with a dot, as .bashrc does.
+    #[arg(long)]
+    pub allow_hidden: bool,
     /// End with exit code 0 after so many completed transfers.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub exit_after: Option<u64>,
@@ -95,12 +98,13 @@ impl ServingArgs {
             max_sessions: self.max_sessions as usize,
             max_sessions_per_address: self.max_sessions_per_address as usize,
             idle_timeout: self.idle_timeout,
+            ..Config::default()
         }
     }
 
     /// The store's rules.
     pub fn policy(&self) -> Policy {
-        Policy { no_clobber: self.no_clobber, max_size: self.max_size, sync: true }
+        Policy { no_clobber: self.no_clobber, allow_hidden: self.allow_hidden, max_size: self.max_size, sync: true }
     }
 }
 
@@ -294,22 +298,33 @@ impl From<SpellingArg> for Spelling {
     }
 }
 
-/// A positive number of seconds, decimals allowed.
+/// A positive number of seconds, decimals allowed; at most a week.
 fn seconds(text: &str) -> Result<Duration, String> {
-    let with_unit = if text.ends_with(|last: char| last.is_ascii_digit() || last == '.') {
-        format!("{text}s")
-    } else {
-        text.into()
-    };
-    let duration = parse_duration(&with_unit).map_err(|error| error.to_string())?;
-    if duration.is_zero() { Err("it must be more than 0".into()) } else { Ok(duration) }
+    const WEEK: f64 = 7.0 * 24.0 * 3600.0;
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.001..=WEEK).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("it must be a number of seconds from 0.001 to 604800".into()),
+    }
 }
 
+/// Bytes, with or without a unit.
 fn file_size(text: &str) -> Result<u64, String> {
-    text.parse::<u64>().or_else(|_| match text.to_ascii_lowercase().strip_suffix('g').map(str::parse::<u64>) {
-        Some(Ok(giga)) => giga.checked_mul(1_000_000_000).ok_or_else(|| "too large".to_string()),
-        _ => parse_size(text).map(|size| size as u64).map_err(|error| error.to_string()),
-    })
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|last: char| last.is_ascii_alphabetic());
+    let factor: u64 = match &lower[digits.len()..] {
+        "" | "b" => 1,
+        "k" | "kb" => 1000,
+        "m" | "mb" => 1000_u64.pow(2),
+        "g" | "gb" => 1000_u64.pow(3),
+        "t" | "tb" => 1000_u64.pow(4),
+        "ki" => 1 << 10,
+        "mi" => 1 << 20,
+        "gi" => 1 << 30,
+        "ti" => 1 << 40,
+        _ => return Err("the unit is one of k, m, g, t, ki, mi, gi, ti, or none for bytes".into()),
+    };
+    let count: u64 = digits.parse().map_err(|_| "it must be a whole number, as in 500m".to_string())?;
+    count.checked_mul(factor).ok_or_else(|| "it is larger than any file".to_string())
 }
 
 /// Ends the program as clap does when a command line makes no sense.
@@ -323,7 +338,9 @@ pub fn usage_error(command: &mut clap::Command, message: &str) -> ! {
 const SERVER_EXAMPLES: &str = "Examples:
   server 12300                       receive into the current folder
   server 12300 --root inbox --bind ::  from IPv6 and IPv4 into a folder
-  server 0 --json --exit-after 1     a free port, one file, events for programs";
+  server 0 --json --exit-after 1     a free port, one file, events for programs
+
+Exit codes: 0 ended after --exit-after, 2 usage, 130 interrupted (143: terminated), 1 anything else.";
 
 const CLIENT_EXAMPLES: &str = "Examples:
   client lab.example:12300 photo.jpg photo.jpg

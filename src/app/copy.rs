@@ -1,7 +1,7 @@
 //! The client: one file there, with progress and a plain word at the end.
 
 use super::exit;
-use crate::chunker::{Chunker, SourceError};
+use crate::chunker::{Chunker, Cut, SourceError};
 use crate::io::clock;
 use crate::io::driver::{self, Application};
 use crate::io::events::{self, Finished, Note, Progress, Report, Transfer as TransferNote};
@@ -44,7 +44,7 @@ pub fn copy(
     report: &mut dyn Report,
     interrupt: impl FnOnce(&Wire) -> io::Result<Interrupt>,
 ) -> io::Result<u8> {
-    let name = plan.remote.clone();
+    let name = plan.target.clone();
     let mut fail = |reason: String, exit_code: u8| {
         let note = Note::Failed { id: 0, peer: None, name: name.clone(), reason, exit_code: Some(exit_code) };
         report.note(&note).map(|()| exit_code)
@@ -85,19 +85,28 @@ pub fn copy(
         Err(error) => return fail(format!("cannot read {}: {error}", plan.source.name().display()), exit::LOCAL_FILE),
     };
     let interrupt = interrupt(&wire)?;
+    report.note(&Note::Waiting { target: plan.target.clone() })?;
     let chunker = Chunker::new(reader, plan.source.size());
     let mut copy = Copy { plan, chunker, report, interrupt, began: now, told_at: None, link: None, stopped: None };
     driver::run(&mut wire, &mut sender, &mut copy)
 }
 
-/// All addresses of `HOST:PORT`, in the resolver's order; a reason and an exit code otherwise.
-fn resolve(target: &str) -> Result<Vec<SocketAddr>, (String, u8)> {
+/// Whether `HOST:PORT` can name a server at all.
+///
+/// # Errors
+/// A sentence about what it should look like.
+pub fn check_target(target: &str) -> Result<(), String> {
     let has_port = target.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     let is_bare_v6 = target.parse::<std::net::Ipv6Addr>().is_ok();
     if !has_port || is_bare_v6 {
-        let reason = format!("{target:?} names no server; write HOST:PORT, as in lab.example:12300 or [::1]:12300");
-        return Err((reason, exit::USAGE));
+        return Err(format!("{target:?} names no server; write HOST:PORT, as in lab.example:12300 or [::1]:12300"));
     }
+    Ok(())
+}
+
+/// All addresses of `HOST:PORT`, in the resolver's order; a reason and an exit code otherwise.
+fn resolve(target: &str) -> Result<Vec<SocketAddr>, (String, u8)> {
+    check_target(target).map_err(|reason| (reason, exit::USAGE))?;
     match target.to_socket_addrs() {
         Ok(addresses) => Ok(addresses.take(ADDRESSES_MAX).collect()),
         Err(error) => Err((format!("cannot find {target}: {error}; is the name right?"), exit::NO_ANSWER)),
@@ -135,13 +144,14 @@ impl Application<Sender> for Copy<'_> {
             Event::Connected { peer, checked, .. } => self.on_connected(peer, checked)?,
             Event::WantsChunk { max, cut } => match self.chunker.next_chunk(max, cut) {
                 Err(error) => self.stop_for_source(sender, &error),
-                Ok(_) if self.chunker.is_at_end() && !self.is_unchanged() => {
-                    let reason = format!("{} changed while it was read", self.plan.source.name().display());
-                    self.stop(sender, reason, SOURCE_CHANGED, exit::LOCAL_FILE);
-                }
+                Ok(_) if self.chunker.is_at_end() && !self.is_unchanged() => self.stop_for_change(sender),
                 Ok(chunk) => sender.handle_chunk(chunk, now),
             },
-            Event::WantsDigest => sender.handle_digest(self.chunker.digest(), now),
+            Event::WantsDigest => match self.chunker.next_chunk(0, Cut::Anywhere) {
+                Err(error) => self.stop_for_source(sender, &error),
+                Ok(_) if !self.is_unchanged() => self.stop_for_change(sender),
+                Ok(_) => sender.handle_digest(self.chunker.digest(), now),
+            },
             Event::Progress { .. } => self.tell_progress(sender, now)?,
             Event::Over(outcome) => return self.on_over(sender, outcome, now).map(ControlFlow::Break),
         }
@@ -153,6 +163,11 @@ impl Copy<'_> {
     fn is_unchanged(&self) -> bool {
         // A file that cannot be asked any more is not the file it was.
         self.plan.source.is_unchanged().unwrap_or(false)
+    }
+
+    fn stop_for_change(&mut self, sender: &mut Sender) {
+        let reason = format!("{} changed while it was read", self.plan.source.name().display());
+        self.stop(sender, reason, SOURCE_CHANGED, exit::LOCAL_FILE);
     }
 
     fn stop_for_source(&mut self, sender: &mut Sender, error: &SourceError) {
@@ -269,7 +284,7 @@ impl Copy<'_> {
                 format!("{target} is a plain lab server and cannot verify; --mode lab copies without verification")
             }
             Outcome::VerificationFailed(reason) => format!(
-                "verification failed, nothing was saved there: {}; sent sha256 {}; send it again",
+                "not verified, and nothing was saved there: {}; sent with sha256 {}; send it again",
                 Printable(reason),
                 hex::encode(self.chunker.digest())
             ),

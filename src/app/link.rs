@@ -3,6 +3,7 @@
 use super::exit;
 use crate::io::driver::{self, Application};
 use crate::io::events::{Note, Report};
+use crate::io::limits::raise_descriptor_limit;
 use crate::io::signals::Interrupt;
 use crate::io::udp::Wire;
 use crate::relay::{Event, Relay};
@@ -22,15 +23,18 @@ pub fn relay(
     report: &mut dyn Report,
     interrupt: Interrupt,
 ) -> io::Result<u8> {
+    raise_descriptor_limit();
     let address = wire.local_address(0)?;
     report.note(&Note::Listening { address, purpose: format!("datagrams go on to {server}") })?;
-    driver::run(wire, relay, &mut LinkApp { server, report, interrupt })
+    driver::run(wire, relay, &mut LinkApp { server, report, interrupt, told: false })
 }
 
 struct LinkApp<'a> {
     server: SocketAddr,
     report: &'a mut dyn Report,
     interrupt: Interrupt,
+    /// That sockets run out is told once.
+    told: bool,
 }
 
 impl Application<Relay> for LinkApp<'_> {
@@ -44,8 +48,13 @@ impl Application<Relay> for LinkApp<'_> {
                 Event::WantsSocket(client) => match wire.connect(self.server) {
                     Ok(socket) => relay.handle_socket(client, socket),
                     Err(error) => {
-                        let text = format!("no socket for {client}: {error}; its datagrams are lost");
-                        self.report.note(&Note::Remark { text })?;
+                        relay.handle_no_socket(client);
+                        if !std::mem::replace(&mut self.told, true) {
+                            let text = format!(
+                                "no socket for {client}: {error}; such datagrams are lost (ulimit -n allows more)"
+                            );
+                            self.report.note(&Note::Remark { text })?;
+                        }
                     }
                 },
                 Event::CloseSocket(socket) => wire.close(socket),

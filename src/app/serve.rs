@@ -3,8 +3,10 @@
 use super::exit;
 use crate::endpoint::{Event, SessionId};
 use crate::hostile::Serving;
+use crate::io::clock;
 use crate::io::driver::{self, Application};
 use crate::io::events::{AccountNote, Finished, Note, Progress, Report, Transfer};
+use crate::io::limits::raise_descriptor_limit;
 use crate::io::signals::Interrupt;
 use crate::io::store::Policy;
 use crate::io::udp::Wire;
@@ -42,7 +44,10 @@ pub fn serve<M: Serving>(
     report: &mut dyn Report,
     interrupt: Interrupt,
 ) -> io::Result<u8> {
-    let workers = Workers::start(&plan.root, plan.policy, &wire.waker()).map_err(io::Error::other)?;
+    raise_descriptor_limit();
+    let root = plan.root.display();
+    let cannot = |error| io::Error::other(format!("cannot save beneath {root}: {error}; --root names another folder"));
+    let workers = Workers::start(&plan.root, plan.policy, &wire.waker()).map_err(cannot)?;
     let address = wire.local_address(0)?;
     let purpose = format!("files are saved beneath {}", plan.root.display());
     report.note(&Note::Listening { address, purpose })?;
@@ -58,10 +63,17 @@ pub fn serve<M: Serving>(
         linger: None,
         stopping: None,
     };
-    let outcome = driver::run(wire, machine, &mut server);
-    // Orders that are under way (removing temporary files) are carried out before the process ends.
+    let code = driver::run(wire, machine, &mut server)?;
+    // Whoever is still under way is told, and orders that are under way (names, removing temporary files) are carried out.
+    let now = clock::now();
+    machine.endpoint().handle_shutdown(now);
+    server.drain(machine, now)?;
     server.workers.finish();
-    outcome
+    server.drain(machine, now)?;
+    while let Some(transmit) = machine.poll_transmit(now) {
+        wire.send(transmit);
+    }
+    Ok(code)
 }
 
 struct Server<'a> {
@@ -74,10 +86,18 @@ struct Server<'a> {
     /// Completed transfers; with a file to compare with also those that came to nothing.
     ended: u64,
     all_exact: bool,
-    /// The last transfer is through; until then its last message is answered again.
-    linger: Option<Instant>,
+    /// The last transfer is through; for a while its last message is answered again.
+    linger: Option<Linger>,
     /// The exit code that was asked for, and when patience with the disk ends.
     stopping: Option<(u8, Instant)>,
+}
+
+/// How long the end waits: the last acknowledgement may have been lost.
+struct Linger {
+    until: Instant,
+    /// How long after a repeat another one may come.
+    pace: Duration,
+    latest: Instant,
 }
 
 /// What is told of a transfer at its end.
@@ -97,12 +117,7 @@ impl<M: Serving> Application<M> for Server<'_> {
             self.stopping = Some((code, now + PATIENCE));
             machine.endpoint().handle_shutdown(now);
         }
-        let mut any = self.workers.deliver(machine.endpoint(), now);
-        while let Some(event) = machine.poll_event(now) {
-            any = true;
-            self.on_event(machine, event, now)?;
-        }
-        if any {
+        if self.drain(machine, now)? {
             return Ok(ControlFlow::Continue(true));
         }
         if machine.has_died() {
@@ -114,18 +129,44 @@ impl<M: Serving> Application<M> for Server<'_> {
         {
             return Ok(ControlFlow::Break(code));
         }
-        if self.linger.is_some_and(|until| now >= until) {
+        if self.lingered(machine, now) {
             return Ok(ControlFlow::Break(self.verdict()));
         }
         Ok(ControlFlow::Continue(false))
     }
 
     fn wakes_at(&self) -> Option<Instant> {
-        [self.linger, self.stopping.map(|(_, until)| until)].into_iter().flatten().min()
+        let linger = self.linger.as_ref().map(|linger| linger.until);
+        [linger, self.stopping.map(|(_, until)| until)].into_iter().flatten().min()
     }
 }
 
 impl Server<'_> {
+    /// Takes the disk's answers and the machine's events until there are none; says whether there were any.
+    fn drain<M: Serving>(&mut self, machine: &mut M, now: Instant) -> io::Result<bool> {
+        let mut any = self.workers.deliver(machine.endpoint(), now);
+        while let Some(event) = machine.poll_event(now) {
+            any = true;
+            self.on_event(machine, event, now)?;
+        }
+        if self.linger.is_some() {
+            machine.endpoint().close();
+        }
+        Ok(any)
+    }
+
+    /// Whether the last transfers' ends have had the time to be confirmed. Every repeat that is still heard starts it anew.
+    fn lingered<M: Serving>(&mut self, machine: &mut M, now: Instant) -> bool {
+        let Some(linger) = self.linger.as_mut() else { return false };
+        if let Some(repeat) = machine.endpoint().last_repeat() {
+            linger.until = linger.until.max(repeat + linger.pace).min(linger.latest);
+        }
+        if machine.is_underway() && linger.until <= now {
+            linger.until = (now + TELL_EVERY).min(linger.latest);
+        }
+        now >= linger.until
+    }
+
     fn on_event<M: Serving>(&mut self, machine: &mut M, event: Event, now: Instant) -> io::Result<()> {
         match event {
             Event::Order(id, order) => self.workers.order(id, order),
@@ -136,13 +177,13 @@ impl Server<'_> {
                 self.transfers.insert(id, Known { peer, name, size, checked, told_at: None });
                 self.report.note(&Note::Started(note))?;
             }
-            Event::Progress { id, received } => {
+            Event::Progress { id, received, duplicates } => {
                 if let Some(known) = self.transfers.get_mut(&id)
                     && known.told_at.is_none_or(|last| now.saturating_duration_since(last) >= TELL_EVERY)
                 {
                     known.told_at = Some(now);
-                    let progress =
-                        Progress { id: id.0, bytes: received, size: known.size, retransmissions: 0, rtt_ms: None };
+                    let (size, retransmissions) = (known.size, duplicates);
+                    let progress = Progress { id: id.0, bytes: received, size, retransmissions, rtt_ms: None };
                     self.report.note(&Note::Progress(progress))?;
                 }
             }
@@ -167,9 +208,9 @@ impl Server<'_> {
                 let exact = self.plan.expected.map(|expected| expected == sha256);
                 self.all_exact &= exact.unwrap_or(true);
                 self.tell_account(machine, id, known.peer, exact)?;
-                self.count_end(now);
+                self.count_end(counts.longest_gap, now);
             }
-            Event::Failed { id, reason, counts: _ } => {
+            Event::Failed { id, reason, counts } => {
                 let Some(known) = self.transfers.remove(&id) else { return Ok(()) };
                 let peer = Some(known.peer);
                 self.report.note(&Note::Failed { id: id.0, peer, name: known.name, reason, exit_code: None })?;
@@ -177,10 +218,14 @@ impl Server<'_> {
                 self.all_exact &= exact.unwrap_or(true);
                 self.tell_account(machine, id, known.peer, exact)?;
                 if self.plan.expected.is_some() {
-                    self.count_end(now);
+                    self.count_end(counts.longest_gap, now);
                 }
             }
             Event::Refused { peer, name, reason } => {
+                if self.plan.expected.is_some() {
+                    self.all_exact = false;
+                    self.count_end(Duration::ZERO, now);
+                }
                 if let Some(untold) = self.refusals.admit(now) {
                     if untold > 0 {
                         self.report.note(&Note::Remark { text: format!("{untold} more starts were refused") })?;
@@ -204,10 +249,12 @@ impl Server<'_> {
         self.report.note(&Note::Account(Box::new(AccountNote::new(id.0, peer, misbehaviour, &account, exact))))
     }
 
-    fn count_end(&mut self, now: Instant) {
+    /// `gap` is the longest time between two new messages of the transfer that ended.
+    fn count_end(&mut self, gap: Duration, now: Instant) {
         self.ended += 1;
-        if self.plan.exit_after.is_some_and(|count| self.ended >= count) {
-            self.linger = Some(now + LINGER);
+        if self.plan.exit_after.is_some_and(|count| self.ended >= count) && self.linger.is_none() {
+            let pace = (gap * LINGER_GAPS).clamp(LINGER_MIN, LINGER_MAX);
+            self.linger = Some(Linger { until: now + pace, pace, latest: now + 3 * LINGER_MAX });
         }
     }
 
@@ -248,9 +295,11 @@ const TOLD_A_SECOND: u32 = 20;
 /// How often a transfer's progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
-/// After the last transfer its last acknowledgement may have been lost; so long it is given again: a repeat comes within
-/// about a second, or a round trip and an eighth where that is longer.
-const LINGER: Duration = Duration::from_secs(3);
+/// The end waits three times as long as the peer's slowest step took, a repeat among the losses included; a course client repeats
+/// after 0.5 s, ours after a second at most where the path is fast.
+const LINGER_GAPS: u32 = 3;
+const LINGER_MIN: Duration = Duration::from_millis(1500);
+const LINGER_MAX: Duration = Duration::from_secs(10);
 
 /// How long an orderly end waits for files that are complete and just getting their names.
 const PATIENCE: Duration = Duration::from_millis(400);

@@ -61,8 +61,11 @@ fn run(args: &BadServerArgs) -> anyhow::Result<u8> {
         expected,
         misbehaviour: args.misbehave.map(|misbehaviour| misbehaviour.to_string()),
     };
-    let bufsize = if args.misbehave == Some(Misbehaviour::TinyBuffer) { 64 } else { serving.config().bufsize };
-    let endpoint = Endpoint::new(Config { bufsize, ..serving.config() });
+    let config = match args.misbehave {
+        Some(Misbehaviour::TinyBuffer) => Config { bufsize: 64, compact_bufsize: 64, ..serving.config() },
+        _ => serving.config(),
+    };
+    let endpoint = Endpoint::new(config);
     let mut server = HostileServer::new(endpoint, weather, args.misbehave, seed);
     let text = format!("weather: {weather}; {misbehaviour}; --seed {seed} repeats it");
     let mut report = AfterListening { inner: report.as_mut(), remark: Some(Note::Remark { text }) };

@@ -2,8 +2,9 @@
 
 use clap::{CommandFactory, Parser};
 use homing::app::cli::{ClientArgs, ModeArg, SpellingArg, usage_error};
-use homing::app::copy::{CopyPlan, copy};
+use homing::app::copy::{CopyPlan, check_target, copy};
 use homing::app::exit;
+use homing::io::events::Note;
 use homing::io::signals::Interrupt;
 use homing::io::source::Source;
 use std::process::ExitCode;
@@ -23,14 +24,18 @@ fn run(args: ClientArgs) -> anyhow::Result<u8> {
     if args.remote.is_empty() {
         usage_error(&mut ClientArgs::command(), "REMOTE is empty; give the file a name there");
     }
+    if let Err(reason) = check_target(&args.target) {
+        usage_error(&mut ClientArgs::command(), &reason);
+    }
+    let mut report = args.speech.report();
     let source = match Source::open(&args.local) {
         Ok(source) => source,
         Err(error) => {
-            eprintln!("client: {error}");
+            let (name, exit_code) = (args.local.display().to_string(), Some(exit::LOCAL_FILE));
+            report.note(&Note::Failed { id: 0, peer: None, name, reason: error.to_string(), exit_code })?;
             return Ok(exit::LOCAL_FILE);
         }
     };
-    let mut report = args.speech.report();
     let plan = CopyPlan {
         target: args.target,
         source,

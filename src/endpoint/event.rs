@@ -15,6 +15,8 @@ pub struct SessionId(pub u64);
 pub struct Config {
     /// The largest datagram announced to spaced peers, in bytes.
     pub bufsize: usize,
+    /// The same for compact peers: 20480 in the hand-out, and most of them do not read it.
+    pub compact_bufsize: usize,
     /// Transfers at once.
     pub max_sessions: usize,
     /// Transfers at once from one IP address (an IPv6 /64 counts as one): a class may sit behind one router.
@@ -25,7 +27,13 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { bufsize: 1400, max_sessions: 1024, max_sessions_per_address: 256, idle_timeout: Duration::from_secs(30) }
+        Self {
+            bufsize: 1400,
+            compact_bufsize: 20_480,
+            max_sessions: 1024,
+            max_sessions_per_address: 256,
+            idle_timeout: Duration::from_secs(30),
+        }
     }
 }
 
@@ -55,6 +63,8 @@ pub enum Event {
         id: SessionId,
         /// How many in all.
         received: u64,
+        /// How many messages came again so far.
+        duplicates: u64,
     },
     /// The file has its name, is complete and durable.
     Finished {

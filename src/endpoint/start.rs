@@ -1,5 +1,6 @@
 //! A start as it came, and how it is answered.
 
+use super::event::Config;
 use crate::packet::MAX_DATAGRAM;
 use crate::packet::lab::{Message, Spelling};
 use crate::session::stop_and_wait::Numbering;
@@ -34,14 +35,14 @@ pub(super) fn numbering(start: &StartMessage<'_>, checked: bool) -> Numbering {
 }
 
 /// The start's acknowledgement, never longer than the start: the size announced shrinks, or is left out, before that.
-pub(super) fn start_answer(start: &StartMessage<'_>, bufsize: usize, offer: bool, length: usize) -> Option<Vec<u8>> {
+pub(super) fn start_answer(start: &StartMessage<'_>, config: &Config, offer: bool, length: usize) -> Option<Vec<u8>> {
     let next = start.seq.checked_add(1)?;
     let words = format!("{OURS} {CHECKED}");
     let words = offer.then_some(words.as_bytes());
     let sizes = match start.spelling {
-        Spelling::Spaced => [Some(bufsize), Some(bufsize.min(9999)), Some(bufsize.min(999)), None],
+        Spelling::Spaced => [Some(config.bufsize), Some(config.bufsize.min(9999)), Some(config.bufsize.min(999)), None],
         // Both compact hand-outs read it: the 2023 clients only byte 2, the 2021 ones the size as well.
-        Spelling::Compact => [Some(COMPACT_BUFSIZE), None, None, None],
+        Spelling::Compact => [Some(config.compact_bufsize), None, None, None],
     };
     sizes.into_iter().find_map(|size| {
         let bufsize = size.map(|size| size.min(MAX_DATAGRAM) as u64);
@@ -49,6 +50,3 @@ pub(super) fn start_answer(start: &StartMessage<'_>, bufsize: usize, offer: bool
         (answer.len() <= length).then_some(answer)
     })
 }
-
-/// The datagram size of the compact hand-outs.
-const COMPACT_BUFSIZE: usize = 20_480;

@@ -29,6 +29,13 @@ pub(super) struct Entry {
     pub(super) announced: bool,
 }
 
+impl Entry {
+    /// A transfer of a peer of ours, with chunks, not ended: its numbers are known exactly.
+    pub(super) fn is_ours_underway(&self) -> bool {
+        self.running && self.receiver.is_proven() && self.receiver.start().checked
+    }
+}
+
 impl Table {
     pub(super) fn insert(&mut self, via: Via, peer: SocketAddr, receiver: Receiver) -> SessionId {
         self.last_id += 1;
@@ -104,7 +111,7 @@ impl Table {
     pub(super) fn expendable(&self, peer: SocketAddr) -> Option<SessionId> {
         let entries = self.peers.get(&peer).filter(|entries| entries.len() >= REMEMBERED_PER_PEER)?;
         let ended = entries.iter().find(|entry| !entry.running);
-        let unproven = entries.iter().find(|entry| !entry.receiver.is_proven());
+        let unproven = entries.iter().find(|entry| !entry.receiver.is_proven() && !entry.receiver.is_publishing());
         ended.or(unproven).map(|entry| entry.id)
     }
 
@@ -112,7 +119,8 @@ impl Table {
     pub(super) fn oldest_unproven(&self, now: Instant) -> Option<SessionId> {
         let is_idle = |entry: &&Entry| {
             let age = now.saturating_duration_since(entry.receiver.began());
-            entry.running && !entry.receiver.is_proven() && age >= UNPROVEN_MIN
+            let waits = !entry.receiver.is_proven() && !entry.receiver.is_publishing();
+            entry.running && waits && age >= UNPROVEN_MIN
         };
         let oldest = self.peers.values().flatten().filter(is_idle).min_by_key(|entry| entry.receiver.began());
         oldest.map(|entry| entry.id)
@@ -162,19 +170,16 @@ pub(super) fn owner(entries: &mut [Entry], spelling: Spelling, seq: u64, now: In
     let speaks = |entry: &Entry| entry.receiver.start().spelling == spelling;
     let takes = |entry: &Entry| entry.running && matches!(entry.receiver.judge(seq), Verdict::New(_));
     let position = |wanted: &dyn Fn(&Entry) -> bool| entries.iter().rposition(|entry| speaks(entry) && wanted(entry));
-    let at = position(&|entry| {
-        let receiver = &entry.receiver;
-        entry.running && receiver.start().checked && receiver.is_proven() && receiver.judge(seq) != Verdict::Stale
-    })
-    .or_else(|| position(&|entry| entry.receiver.restarts_with(seq, now)))
-    .or_else(|| {
-        position(&|entry| {
-            takes(entry) && !entry.receiver.is_proven() && entry.receiver.start().seq.checked_add(1) == Some(seq)
+    let at = position(&|entry| entry.is_ours_underway() && entry.receiver.judge(seq) != Verdict::Stale)
+        .or_else(|| position(&|entry| entry.receiver.restarts_with(seq, now)))
+        .or_else(|| {
+            position(&|entry| {
+                takes(entry) && !entry.receiver.is_proven() && entry.receiver.start().seq.checked_add(1) == Some(seq)
+            })
         })
-    })
-    .or_else(|| position(&|entry| takes(entry) && entry.receiver.is_proven()))
-    .or_else(|| position(&takes))
-    .or_else(|| position(&|entry| entry.receiver.judge(seq) != Verdict::Stale))?;
+        .or_else(|| position(&|entry| takes(entry) && entry.receiver.is_proven()))
+        .or_else(|| position(&takes))
+        .or_else(|| position(&|entry| entry.receiver.judge(seq) != Verdict::Stale))?;
     entries.get_mut(at)
 }
 

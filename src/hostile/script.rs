@@ -9,6 +9,10 @@ use crate::weather::Misbehaviour;
 /// What a misbehaviour remembers of a transfer.
 #[derive(Default)]
 pub(super) struct Script {
+    /// The start that it is about.
+    start: Vec<u8>,
+    /// The server has forgotten this transfer and stays silent about it.
+    pub(super) forgotten: bool,
     pub(super) starts: u64,
     pub(super) start_acks: u64,
     pub(super) data: u64,
@@ -39,7 +43,17 @@ pub(super) enum AnswerFate {
 }
 
 impl Script {
-    pub(super) fn begin(&mut self, offered: bool, size: u64) {
+    /// Whether this is a start other than the one that the script is about.
+    pub(super) fn is_new_start(&self, datagram: &[u8]) -> bool {
+        let is_start = matches!(Packet::decode(datagram), Ok(Packet::Lab(_, Message::Start { .. })));
+        is_start && self.start != datagram
+    }
+
+    /// A start came: another one than before begins a new script.
+    pub(super) fn begin(&mut self, offered: bool, size: u64, datagram: &[u8]) {
+        if self.start != datagram {
+            *self = Self { start: datagram.to_vec(), ..Self::default() };
+        }
         self.starts += 1;
         self.offered = offered;
         self.size = size;
@@ -61,8 +75,7 @@ impl Script {
     }
 
     /// What a misbehaviour makes of this answer.
-    pub(super) fn companions(&mut self, misbehaviour: Option<Misbehaviour>, answer: &[u8]) -> Companions {
-        let main = Via::socket(0);
+    pub(super) fn companions(&mut self, misbehaviour: Option<Misbehaviour>, main: Via, answer: &[u8]) -> Companions {
         let mut before = Vec::new();
         let mut fate = AnswerFate::Goes;
         let is_ack = matches!(Packet::decode(answer), Ok(Packet::Lab(_, Message::Ack { .. })));
@@ -84,7 +97,7 @@ impl Script {
             Some(Misbehaviour::FutureAcks) => before.extend(future(answer).map(|ack| (main, ack))),
             Some(Misbehaviour::Garbage) => before.extend([(main, Vec::new()), (main, GARBAGE.to_vec())]),
             Some(Misbehaviour::TruncatedAcks) => before.push((main, beginning(answer).to_vec())),
-            Some(Misbehaviour::WrongPort) => before.push((Via::socket(FALSE_SOCKET), answer.to_vec())),
+            Some(Misbehaviour::WrongPort) => before.push((Via { socket: FALSE_SOCKET, ..main }, answer.to_vec())),
             _ => {}
         }
         if is_ack {

@@ -1,7 +1,7 @@
 //! What programs tell people and other programs: one vocabulary, printed as JSON lines or as sentences.
 
 use crate::hostile::Account;
-use crate::name::Printable;
+use crate::name::{Printable, is_hidden};
 use crate::weather::Counts;
 use indicatif::DecimalBytes;
 use serde::Serialize;
@@ -18,6 +18,11 @@ pub enum Note {
         address: SocketAddr,
         /// What happens with what comes, in words.
         purpose: String,
+    },
+    /// A client has said its start and waits for an answer.
+    Waiting {
+        /// Where the server should be.
+        target: String,
     },
     /// A transfer began.
     Started(Transfer),
@@ -258,12 +263,27 @@ pub struct JsonReport;
 
 impl Report for JsonReport {
     fn note(&mut self, note: &Note) -> io::Result<()> {
-        let mut line = serde_json::to_vec(note)?;
-        line.push(b'\n');
+        let mut line = terminal_safe(&serde_json::to_string(note)?);
+        line.push('\n');
         let mut out = io::stdout().lock();
-        out.write_all(&line)?;
+        out.write_all(line.as_bytes())?;
         out.flush()
     }
+}
+
+/// JSON allows raw control characters above U+007E and text that turns around on a terminal; somebody may look at it there.
+fn terminal_safe(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_hidden(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                safe += &format!("\\u{unit:04x}");
+            }
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
 }
 
 /// A note as a person reads it; `None` for what goes into a bar instead.
@@ -274,7 +294,7 @@ pub fn sentence(note: &Note) -> Option<String> {
             let Transfer { peer, name, size, mode, spelling, .. } = transfer;
             format!("{peer}: {} ({}) begins, {mode}, {spelling}", Printable(name), bytes(*size))
         }
-        Note::Progress(_) => return None,
+        Note::Progress(_) | Note::Waiting { .. } => return None,
         Note::Finished(finished) => finished_sentence(finished),
         Note::Refused { peer, name, reason } => {
             format!("{peer}: {} was refused: {}", Printable(name), Printable(reason))

@@ -1,15 +1,20 @@
 //! Bars and sentences on a terminal, plain sentences in a pipe.
 
-use super::events::{Note, Report, Volume, sentence};
+use super::events::{Note, Report, Transfer, Volume, sentence};
+use crate::name::Printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 /// For people: a bar a transfer where standard error is a terminal, and sentences on standard output.
 pub struct HumanReport {
     volume: Volume,
     bars: MultiProgress,
     running: HashMap<u64, ProgressBar>,
+    /// Transfers without a bar, and the line that counts them.
+    crowd: usize,
+    crowd_line: Option<ProgressBar>,
 }
 
 impl HumanReport {
@@ -17,13 +22,19 @@ impl HumanReport {
     pub fn new(volume: Volume) -> Self {
         let visible = volume != Volume::Quiet && io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { volume, bars: MultiProgress::with_draw_target(target), running: HashMap::new() }
+        Self {
+            volume,
+            bars: MultiProgress::with_draw_target(target),
+            running: HashMap::new(),
+            crowd: 0,
+            crowd_line: None,
+        }
     }
 
     fn is_told(&self, note: &Note) -> bool {
         match note {
             Note::Listening { .. } | Note::Failed { .. } => true,
-            Note::Progress(_) => false,
+            Note::Progress(_) | Note::Waiting { .. } => false,
             Note::Started(_) => self.volume == Volume::Verbose,
             Note::Refused { .. }
             | Note::Finished(_)
@@ -35,31 +46,73 @@ impl HumanReport {
 
     fn draw(&mut self, note: &Note) {
         match note {
-            Note::Started(transfer) => {
-                let bar = self.bars.add(ProgressBar::new(transfer.size).with_style(style()));
-                bar.set_prefix(shortened(&transfer.name));
-                self.running.insert(transfer.id, bar);
+            Note::Waiting { target } => {
+                let spinner = self.bars.add(ProgressBar::new_spinner());
+                spinner.set_message(format!("waiting for {}", Printable(target)));
+                spinner.enable_steady_tick(TICK);
+                self.running.insert(0, spinner);
             }
+            Note::Started(transfer) => self.start(transfer),
             Note::Progress(progress) => {
                 if let Some(bar) = self.running.get(&progress.id) {
                     bar.set_position(progress.bytes);
                     bar.set_message(match progress.rtt_ms {
-                        Some(rtt) => format!("rtt {rtt:.1} ms, {}x again", progress.retransmissions),
-                        None => format!("{}x again", progress.retransmissions),
+                        Some(rtt) => format!("rtt {rtt:.1} ms, {} again", progress.retransmissions),
+                        None => format!("{} again", progress.retransmissions),
                     });
                 }
             }
-            Note::Finished(finished) => self.clear(finished.id),
-            Note::Failed { id, .. } => self.clear(*id),
+            Note::Finished(finished) => self.end(finished.id),
+            Note::Failed { id, .. } => self.end(*id),
             _ => {}
         }
     }
 
-    fn clear(&mut self, id: u64) {
+    fn start(&mut self, transfer: &Transfer) {
+        self.clear(transfer.id);
+        if self.running.len() >= BARS_MAX {
+            self.crowd += 1;
+        } else {
+            let bar = self.bars.add(ProgressBar::new(transfer.size).with_style(style()));
+            bar.set_prefix(shortened(&transfer.name));
+            self.running.insert(transfer.id, bar);
+        }
+        self.draw_crowd();
+    }
+
+    /// One line for all transfers that have no bar.
+    fn draw_crowd(&mut self) {
+        match (self.crowd, &self.crowd_line) {
+            (0, Some(line)) => {
+                line.finish_and_clear();
+                self.bars.remove(line);
+                self.crowd_line = None;
+            }
+            (0, None) => {}
+            (crowd, _) => {
+                let bars = &self.bars;
+                let line = self.crowd_line.get_or_insert_with(|| bars.add(ProgressBar::new_spinner()));
+                line.set_message(format!("and {crowd} more"));
+                line.tick();
+            }
+        }
+    }
+
+    /// A transfer is over.
+    fn end(&mut self, id: u64) {
+        if !self.clear(id) {
+            self.crowd = self.crowd.saturating_sub(1);
+        }
+        self.draw_crowd();
+    }
+
+    fn clear(&mut self, id: u64) -> bool {
         if let Some(bar) = self.running.remove(&id) {
             bar.finish_and_clear();
             self.bars.remove(&bar);
+            return true;
         }
+        false
     }
 }
 
@@ -80,17 +133,23 @@ impl Report for HumanReport {
 }
 
 fn style() -> ProgressStyle {
-    let template = "{prefix:16} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} {msg}";
+    let template = "{prefix:12} [{wide_bar}] {decimal_bytes} {decimal_bytes_per_sec} {eta} {msg}";
     // The template is ours and right; the default is no worse than a crash.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
 }
 
 /// A name that fits before a bar: its end tells more than its beginning.
 fn shortened(name: &str) -> String {
-    let safe = crate::name::Printable(name).to_string();
+    let safe = Printable(name).to_string();
     let length = safe.chars().count();
     match length {
-        0..=16 => safe,
-        _ => format!("…{}", safe.chars().skip(length - 15).collect::<String>()),
+        0..=12 => safe,
+        _ => format!("…{}", safe.chars().skip(length - 11).collect::<String>()),
     }
 }
+
+/// More bars than this do not help anybody, and a terminal has few lines.
+const BARS_MAX: usize = 10;
+
+/// How often a waiting line shows that it is alive.
+const TICK: Duration = Duration::from_millis(120);

@@ -68,7 +68,12 @@ impl Source {
             return Err(not_a_file("a pipe or a device", "give - and feed it through standard input"));
         }
         #[expect(clippy::disallowed_methods, reason = "this is the room where local files are opened")]
-        let file = File::open(path).map_err(read)?;
+        let mut file = File::open(path).map_err(read)?;
+        let mut first = [0];
+        if metadata.len() == 0 && file.read(&mut first).map_err(read)? > 0 {
+            // The files of /proc say that they are empty and are not.
+            return Self::spool(first.chain(file)).map_err(OpenError::Spool);
+        }
         let state = FileState::of(&file.metadata().map_err(read)?);
         Ok(Self { file, name: path.to_owned(), state })
     }

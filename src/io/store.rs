@@ -33,6 +33,8 @@ mod place;
 pub struct Policy {
     /// Never replace a file.
     pub no_clobber: bool,
+    /// Also take names that begin with a dot. Without it nobody can leave a `.bashrc` in a home folder or a key in `.ssh`.
+    pub allow_hidden: bool,
     /// The largest file to take, in bytes.
     pub max_size: Option<u64>,
     /// Wait for the disk before saying that a file is there.
@@ -41,7 +43,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { no_clobber: false, max_size: None, sync: true }
+        Policy { no_clobber: false, allow_hidden: false, max_size: None, sync: true }
     }
 }
 

@@ -28,7 +28,8 @@ pub struct Wire {
 struct Port {
     socket: UdpSocket,
     state: UdpSocketState,
-    connected: bool,
+    /// The one peer that the socket was connected to, as the user wrote it: the kernel may know it by another name.
+    connected: Option<SocketAddr>,
     /// An IPv6 socket that serves IPv4 as well.
     dual: bool,
 }
@@ -99,7 +100,7 @@ impl Wire {
         let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
         let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
         socket.bind(&address.into())?;
-        self.add(socket.into(), false)
+        self.add(socket.into(), None)
     }
 
     /// Opens a socket from a fresh port that speaks with `peer` only. Gives its number.
@@ -111,7 +112,7 @@ impl Wire {
         let any: IpAddr = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = UdpSocket::bind((any, 0))?;
         socket.connect(peer)?;
-        self.add(socket, true)
+        self.add(socket, Some(peer))
     }
 
     /// Where the socket with this number is bound.
@@ -127,9 +128,9 @@ impl Wire {
         unsafe_code,
         reason = "polling's `add` asks that a source be deleted before it is dropped; `Drop` does that"
     )]
-    fn add(&mut self, socket: UdpSocket, connected: bool) -> io::Result<usize> {
+    fn add(&mut self, socket: UdpSocket, connected: Option<SocketAddr>) -> io::Result<usize> {
         let state = UdpSocketState::new((&socket).into())?;
-        let dual = socket.local_addr()?.is_ipv6() && !connected;
+        let dual = socket.local_addr()?.is_ipv6() && connected.is_none();
         allow_fragments(&socket);
         let free = self.sockets.iter().position(Option::is_none);
         let number = free.unwrap_or(self.sockets.len());
@@ -181,7 +182,7 @@ impl Wire {
             ecn: None,
             contents: &transmit.bytes,
             segment_size: None,
-            src_ip: if port.connected { None } else { transmit.via.local },
+            src_ip: if port.connected.is_some() { None } else { transmit.via.local },
         };
         match port.state.try_send((&port.socket).into(), &message) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(transmit),
@@ -200,14 +201,20 @@ impl Wire {
     ) -> io::Result<()> {
         let began = clock::now();
         let spin_until = deadline.map_or(began + SPIN, |deadline| deadline.min(began + SPIN));
+        let mut tries = 0_u32;
         while self.brisk && self.unsent.is_empty() {
             if self.receive(&mut handle)? {
                 return Ok(());
             }
+            tries += 1;
             if clock::now() >= spin_until {
                 break;
             }
-            std::thread::yield_now();
+            // Where both sides share a core, the other one must get it now and then.
+            match tries % YIELD_EVERY {
+                0 => std::thread::yield_now(),
+                _ => std::hint::spin_loop(),
+            }
         }
         self.wait(deadline)?;
         self.flush();
@@ -233,14 +240,14 @@ impl Wire {
                     handle(Arrival::Unreachable { socket }, clock::now());
                     continue;
                 }
-                Err(error) if is_transient(&error) => continue,
-                Err(error) => return Err(error),
+                Err(error) if is_fatal(&error) => return Err(error),
+                Err(_) => continue,
             };
             any |= count > 0;
             let now = clock::now();
             for (meta, slot) in metas.iter().zip(&self.slots).take(count) {
                 let via = Via { socket, local: meta.dst_ip };
-                let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+                let from = port.connected.unwrap_or_else(|| canonical(meta.addr));
                 let bytes = slot.get(..meta.len).unwrap_or_default();
                 if bytes.is_empty() {
                     handle(Arrival::Datagram { via, from, bytes }, now);
@@ -299,16 +306,20 @@ fn mode(poller: &Poller) -> PollMode {
     if poller.supports_level() { PollMode::Level } else { PollMode::Oneshot }
 }
 
-/// Errors after which the socket goes on: nothing there, a signal, an ICMP report about somebody (forged or not), a moment
-/// without memory.
-fn is_transient(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        ConnectionReset, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable, OutOfMemory, WouldBlock,
-    };
-    matches!(
-        error.kind(),
-        WouldBlock | Interrupted | ConnectionReset | HostUnreachable | NetworkUnreachable | NetworkDown | OutOfMemory
-    )
+/// IPv4 in IPv6 clothes becomes IPv4, so that one peer has one address; a link-local one keeps its scope.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
+/// Errors that the socket itself has. All others are reports about somebody (ICMP, which anybody can forge) or of a moment,
+/// and the socket goes on.
+fn is_fatal(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let fatal = [Errno::BADF, Errno::NOTSOCK, Errno::FAULT, Errno::INVAL];
+    fatal.iter().any(|fatal| error.raw_os_error() == Some(fatal.raw_os_error()))
 }
 
 /// A datagram of any size, and a whole batch that the kernel coalesced, fit a slot; smaller slots lose the rest silently.
@@ -327,3 +338,6 @@ const RETRY: Duration = Duration::from_millis(1);
 /// waking up costs more than such a round trip. On every other path nothing spins.
 const SPIN: Duration = Duration::from_micros(50);
 const BRISK: Duration = Duration::from_micros(150);
+
+/// Every so many questions the core is offered to others: each offer is a system call.
+const YIELD_EVERY: u32 = 4;

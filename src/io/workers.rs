@@ -74,7 +74,7 @@ impl Workers {
     }
 
     /// Waits until every order is carried out; temporary files of unfinished transfers are gone then.
-    pub fn finish(mut self) {
+    pub fn finish(&mut self) {
         self.lanes.clear();
         for thread in self.threads.drain(..) {
             // A lane that panicked has removed its files while unwinding.
@@ -139,6 +139,11 @@ impl Lane {
                 }
                 Some(Answer::Admitted(verdict))
             }
+            Order::Create => {
+                let opened = self.jobs.get_mut(&id)?.open(&self.store).err()?;
+                self.jobs.remove(&id);
+                Some(Answer::Failed(failure(opened)))
+            }
             Order::Write(block) => {
                 let job = self.jobs.get_mut(&id)?;
                 let written = job.open(&self.store).and_then(|incoming| incoming.write(&block));
@@ -155,11 +160,15 @@ impl Lane {
                 Some(Answer::Published(job.publish(&self.store, expected)))
             }
             Order::MakeEmpty => {
-                let job = self.jobs.get(&id)?;
+                let job = self.jobs.remove(&id)?;
                 let made = self.store.create_empty_if_absent(&job.name).map_err(failure);
                 Some(Answer::Published(made.map(|made| match made {
                     true => Placement::Placed { sha256: empty_digest(), replaced: None },
-                    false => Placement::Kept,
+                    false => {
+                        // The non-empty file stays, unless an empty chunk says that it is meant.
+                        self.jobs.insert(id, job);
+                        Placement::Kept
+                    }
                 })))
             }
             Order::Discard => {
@@ -183,7 +192,8 @@ impl Job {
     fn publish(mut self, store: &Arc<Store>, expected: Option<[u8; 32]>) -> Result<Placement, StoreFailure> {
         let digest = self.open(store).map_err(failure)?.digest();
         if expected.is_some_and(|expected| expected != digest) {
-            return Err(StoreFailure { reason: format!("sha256 differs, here {}", hex::encode(digest)) });
+            let (here, sent) = (hex::encode(digest), hex::encode(expected.unwrap_or_default()));
+            return Err(StoreFailure { reason: format!("sha256 differs, here {here}, sent {sent}") });
         }
         let Some(incoming) = self.incoming.take() else { return Err(StoreFailure { reason: "no file".into() }) };
         let published = incoming.publish().map_err(failure)?;

@@ -126,6 +126,14 @@ pub enum Unspeakable {
     /// The size has fewer digits than it needs.
     #[error("the size needs more digits than were asked for")]
     TooFewDigits,
+    /// No lab server reads a start of this length.
+    #[error("the start message would take {length} bytes, and lab servers read {max}")]
+    StartTooLong {
+        /// Its length in bytes.
+        length: usize,
+        /// The largest that is read.
+        max: usize,
+    },
     /// The datagram would be larger than UDP carries.
     #[error("the message would take {0} bytes, more than a datagram carries")]
     TooLong(usize),

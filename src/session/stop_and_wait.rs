@@ -3,6 +3,7 @@
 //! [`Sender`] is the client's half, [`Receiver`] the server's half of one transfer. Read the sender first: it is the whole
 //! protocol seen from the side that drives it.
 
+mod answer;
 mod link;
 mod numbering;
 mod orders;
@@ -10,9 +11,10 @@ mod receiver;
 mod sender;
 mod transfer;
 
+pub use answer::{Reply, refusal};
 pub use numbering::{Numbering, Verdict};
 pub use orders::{Counts, Order, Placement, Start, State, StoreFailure};
-pub use receiver::{Receiver, Reply, refusal};
+pub use receiver::Receiver;
 pub use sender::Sender;
 pub use transfer::{Event, Outcome, Stats, Transfer};
 

@@ -192,6 +192,60 @@ fn a_wrong_checksum_or_start_is_refused_and_nothing_appears() {
 }
 
 #[test]
+fn a_file_that_is_just_getting_its_name_is_not_said_to_have_failed() {
+    let stop = b"e | 1207959601 | client: interrupted".to_vec();
+    let damaged = checksum(1_207_959_602, b"ab", &offering_start("other", 2));
+    for late in [stop, damaged] {
+        let mut world = empty_world();
+        let start = offering_start("f", 2);
+        say(&mut world, &start);
+        say(&mut world, b"d | 1207959601 | ab");
+        world.disk.delay = Duration::from_secs(1);
+        let close = checksum(1_207_959_602, b"ab", &start);
+        assert!(say(&mut world, &close).is_empty());
+        assert!(say(&mut world, &late).is_empty());
+        wait(&mut world, 1.5);
+        assert_eq!((world.disk.files.len(), world.finished.len(), world.failed.len()), (1, 1, 0));
+        assert_eq!(say(&mut world, &close), ["a | 1207959603"]);
+    }
+}
+
+#[test]
+fn a_damaged_repeat_of_the_start_ends_in_a_refusal_not_in_silence() {
+    let mut world = empty_world();
+    let (start, damaged) = (offering_start("aaa", 2), offering_start("aab", 2));
+    say(&mut world, &start);
+    say(&mut world, &damaged);
+    assert_eq!(say(&mut world, b"d | 1207959601 | ab"), ["a | 1207959602"]);
+    let answers = say(&mut world, &checksum(1_207_959_602, b"ab", &start));
+    assert!(answers.len() == 1 && answers[0].starts_with("e | 1207959602 | "), "{answers:?}");
+    assert!(world.disk.files.is_empty());
+}
+
+#[test]
+fn a_peer_that_does_not_wait_does_not_fill_our_memory() {
+    let mut world = empty_world();
+    say(&mut world, b"s | 0 | f | 100000000");
+    world.disk.delay = Duration::from_secs(60);
+    let chunk = vec![b'x'; 60_000];
+    let mut answered = 0;
+    for seq in 1..500 {
+        let datagram = [format!("d | {seq} | ").as_bytes(), &chunk].concat();
+        answered += say(&mut world, &datagram).len();
+    }
+    assert!(answered <= 6, "{answered} chunks were taken while the disk stood still");
+}
+
+#[test]
+fn a_plain_start_that_the_store_refuses_stays_unanswered() {
+    let mut world = empty_world();
+    world.disk.refuses = true;
+    for _ in 0..3 {
+        assert!(say(&mut world, b"s | 0 | nofolder/x | 5").is_empty());
+    }
+}
+
+#[test]
 fn an_unsafe_name_is_refused_to_ours_and_met_with_silence_from_others() {
     let mut world = empty_world();
     let answers = say(&mut world, &offering_start("../f", 2));
@@ -300,6 +354,69 @@ fn under_the_courses_own_weather_little_is_sent_again_without_need() {
         }
         println!("{mode:?}: {again} sent again, {lost} lost");
         assert!(again * 10 <= lost * 13, "{again} repeats for {lost} losses in {mode:?}");
+    }
+}
+
+#[test]
+fn a_path_that_becomes_slow_is_learned_within_a_few_messages() {
+    let plan = Plan::new(&noise(100_000, 1), Mode::Checked, Spelling::Spaced, "delay=2500us");
+    let mut world = World::new(std::slice::from_ref(&plan), 0);
+    for _ in 0..30 {
+        world.drain();
+        world.advance();
+    }
+    let slow: homing::weather::Weather = "delay=150ms".parse().unwrap();
+    world.clients[0].to_server = homing::weather::Link::new(slow.inward, 0);
+    world.clients[0].to_client = homing::weather::Link::new(slow.outward, 0);
+    world.run();
+    let again = world.clients[0].stats().retransmissions;
+    assert!((1..=15).contains(&again), "{again} repeats, though nothing was lost but what was on the way");
+}
+
+#[test]
+fn towards_a_plain_server_no_two_repeats_are_more_than_a_second_apart() {
+    let mut plan = Plan::new(b"x", Mode::Auto, Spelling::Spaced, "out.loss=100%");
+    plan.timeout = Duration::from_secs(20);
+    let mut world = World::new(std::slice::from_ref(&plan), 0);
+    world.drain();
+    // The start is answered late, by a plain server, and then nothing comes any more.
+    for _ in 0..3 {
+        world.now += Duration::from_secs(1);
+        world.drain();
+    }
+    let first = world.first_number(0);
+    world.tell_client(0, format!("a | {} | 1024", first + 1).as_bytes());
+    let mut sent = Vec::new();
+    let mut before = world.clients[0].stats().sent;
+    while world.clients[0].outcome.is_none() {
+        world.drain();
+        let now = world.clients[0].stats().sent;
+        if now != before {
+            sent.push(world.elapsed());
+            before = now;
+        }
+        world.advance();
+    }
+    for pair in sent[1..].windows(2) {
+        assert!(pair[1] - pair[0] <= Duration::from_secs(1), "{sent:?}");
+    }
+    assert!(sent.len() > 10, "{sent:?}");
+}
+
+#[test]
+fn words_without_ours_are_believed_when_they_come_twice() {
+    for (words, outcome) in [("homing/1 windowed=abc", Some(Outcome::PlainServer)), ("homing/1 checkes", None)] {
+        let plan = Plan::new(b"x", Mode::Checked, Spelling::Spaced, "out.loss=100%");
+        let mut world = World::new(std::slice::from_ref(&plan), 0);
+        world.drain();
+        let next = world.first_number(0) + 1;
+        let right = format!("a | {next} | 1400 | homing/1 checked");
+        world.tell_client(0, format!("a | {next} | 1400 | {words}").as_bytes());
+        let second = if outcome.is_some() { format!("a | {next} | 1400 | {words}") } else { right };
+        world.tell_client(0, second.as_bytes());
+        world.drain();
+        assert_eq!(world.clients[0].outcome, outcome);
+        assert_eq!(world.clients[0].checked, outcome.is_none());
     }
 }
 

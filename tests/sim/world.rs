@@ -45,6 +45,7 @@ pub struct Client {
     pub outcome: Option<Outcome>,
     pub ended: Option<Instant>,
     pub checked: bool,
+    first_number: u64,
     chunker: Chunker<Cursor<Vec<u8>>>,
     address: SocketAddr,
     pub to_server: Link<()>,
@@ -77,6 +78,8 @@ pub struct World {
 pub struct Disk {
     pub files: BTreeMap<String, Vec<u8>>,
     pub delay: Duration,
+    /// Nothing is admitted.
+    pub refuses: bool,
     /// How often each final name was written.
     pub published: BTreeMap<String, usize>,
     names: BTreeMap<SessionId, String>,
@@ -112,13 +115,14 @@ impl World {
     }
 
     fn add(&mut self, plan: &Plan, seed: u64) {
+        let nonce = (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u32;
         let transfer = Transfer {
             peers: vec![SERVER],
             spelling: plan.spelling,
             mode: plan.mode,
             name: plan.name.clone(),
             size: plan.content.len() as u64,
-            nonce: (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u32,
+            nonce,
             timeout: plan.timeout,
         };
         let host = u8::try_from(self.clients.len() / 200 + 2).expect("few clients");
@@ -128,6 +132,7 @@ impl World {
             outcome: None,
             ended: None,
             checked: false,
+            first_number: homing::session::OFFER_BASE + u64::from(nonce) % homing::session::OFFER_SPAN,
             chunker: Chunker::new(Cursor::new(plan.content.clone()), plan.content.len() as u64),
             address: SocketAddr::from(([10, 0, 0, host], port)),
             to_server: Link::new(plan.weather.inward, seed ^ 1),
@@ -176,6 +181,17 @@ impl World {
             answers.push(transmit.bytes);
         }
         answers
+    }
+
+    /// The first number of a client's start.
+    pub fn first_number(&self, client: usize) -> u64 {
+        self.clients[client].first_number
+    }
+
+    /// A datagram from the server's address, out of nowhere.
+    pub fn tell_client(&mut self, client: usize, datagram: &[u8]) {
+        self.clients[client].sender.handle_datagram(Via::default(), SERVER, datagram, self.now);
+        self.drain_client(client);
     }
 
     /// To the next moment at which anything wants to happen.
@@ -284,8 +300,11 @@ impl World {
         match order {
             Order::Admit { name, .. } => {
                 disk.names.insert(id, name.to_string());
-                self.endpoint.handle_admitted(id, Ok(()), now);
+                let reason = "not here".to_string();
+                let verdict = if disk.refuses { Err(StoreFailure { reason }) } else { Ok(()) };
+                self.endpoint.handle_admitted(id, verdict, now);
             }
+            Order::Create => {}
             Order::Write(block) => {
                 disk.partial.entry(id).or_default().extend_from_slice(&block);
                 self.endpoint.handle_written(id, block.len(), now);

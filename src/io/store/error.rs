@@ -72,7 +72,9 @@ impl StoreError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self.cause {
-            Cause::TooLarge { .. } | Cause::NoFolder | Cause::Outside | Cause::NotAFile => ErrorKind::Refused,
+            Cause::TooLarge { .. } | Cause::Hidden | Cause::NoFolder | Cause::Outside | Cause::NotAFile => {
+                ErrorKind::Refused
+            }
             Cause::Exists => ErrorKind::Exists,
             Cause::NoSpace { .. } | Cause::Full(_) => ErrorKind::NoSpace,
             Cause::TooLong { .. } | Cause::TooShort { .. } => ErrorKind::WrongSize,
@@ -100,6 +102,10 @@ pub enum ErrorKind {
 pub(super) enum Cause {
     #[error("has {size} bytes, the limit here is {max}; split it or have the limit raised")]
     TooLarge { size: u64, max: u64 },
+    #[error(
+        "is hidden (a name with a dot in front), which only a server with --allow-hidden takes; choose another name"
+    )]
+    Hidden,
     #[error("goes into a folder that does not exist here; make it first or leave it out")]
     NoFolder,
     #[error("goes into a folder that leads outside; choose another folder")]

@@ -26,6 +26,9 @@ impl Place {
     /// Opens the folder that a name points into.
     pub(super) fn find(store: &Arc<Store>, name: &SafeName) -> Result<Place, StoreError> {
         let shown = shown(name);
+        if !store.policy.allow_hidden && name.components().any(|component| component.starts_with('.')) {
+            return Err(StoreError { file: shown, cause: Cause::Hidden });
+        }
         match open_folder(store, name.parent().unwrap_or(".")) {
             Ok(folder) => Ok(Place { store: Arc::clone(store), folder, target: name.file_name().to_owned(), shown }),
             Err(reason) => Err(StoreError { file: shown, cause: Cause::of_folder(reason) }),

@@ -13,6 +13,7 @@ pub(super) struct InFlight {
     pub(super) payload: usize,
     pub(super) datagram: Vec<u8>,
     pub(super) first_sent: Instant,
+    pub(super) last_sent: Instant,
     pub(super) timeouts: u32,
     pub(super) due: Instant,
 }
@@ -44,6 +45,14 @@ impl Counting {
     }
 }
 
+/// What a start's acknowledgement comes to.
+pub(super) enum Settled {
+    /// It is known how to go on.
+    Link(Link),
+    /// A server of ours seems to offer no checksum; so it would go on then.
+    OtherWords(Link),
+}
+
 impl Link {
     /// What a start's acknowledgement settles; `None` if it is not the one for a start that `awaits` this number. A fourth field
     /// that is not ours was damaged on the way: taking it for a plain server's would drop the checksum from the end.
@@ -52,7 +61,7 @@ impl Link {
         offered: bool,
         awaits: u64,
         ack: (u64, Option<u64>, Option<&[u8]>),
-    ) -> Option<Link> {
+    ) -> Option<Settled> {
         let (next, bufsize, words) = ack;
         let compact = spelling == Spelling::Compact;
         // One known server always answers 0 and goes on from there.
@@ -68,18 +77,23 @@ impl Link {
         if bufsize < BUFSIZE_MIN {
             return None;
         }
-        let checked = match words.map(offers_checked) {
-            None => false,
-            Some(true) if offered && next == awaits => true,
-            Some(_) => return None,
-        };
-        Some(Link { checked, bufsize, counting, next_seq: next })
+        let link = |checked| Link { checked, bufsize, counting, next_seq: next };
+        match words {
+            None => Some(Settled::Link(link(false))),
+            Some(words) if !offered || next != awaits || !is_ours(words) => None,
+            Some(words) if offers_checked(words) => Some(Settled::Link(link(true))),
+            Some(_) => Some(Settled::OtherWords(link(false))),
+        }
     }
 }
 
+/// Whether the words are those of a server of ours.
+fn is_ours(words: &[u8]) -> bool {
+    words.split(|byte| *byte == b' ').next() == Some(OURS.as_bytes())
+}
+
 fn offers_checked(words: &[u8]) -> bool {
-    let mut words = words.split(|byte| *byte == b' ');
-    words.next() == Some(OURS.as_bytes()) && words.any(|word| word == CHECKED.as_bytes())
+    words.split(|byte| *byte == b' ').any(|word| word == CHECKED.as_bytes())
 }
 
 /// What a spaced server reads that announces no size; every known one reads 1024.

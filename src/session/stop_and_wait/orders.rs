@@ -3,6 +3,7 @@
 use super::numbering::Numbering;
 use crate::name::SafeName;
 use crate::packet::Spelling;
+use std::time::Duration;
 
 /// What a start said, once its name was found safe.
 #[derive(Clone, Debug)]
@@ -37,7 +38,9 @@ pub enum Order {
         /// With how many bytes.
         size: u64,
     },
-    /// Append these bytes to the temporary file, which the first block creates.
+    /// The first chunk came: make the temporary file and reserve its room.
+    Create,
+    /// Append these bytes to the temporary file.
     Write(Vec<u8>),
     /// Everything came: give the file its name, if its SHA-256 is the expected one.
     Publish {
@@ -106,4 +109,6 @@ pub struct Counts {
     pub duplicates: u64,
     /// Answers that were given again.
     pub answered_again: u64,
+    /// The longest time from one new chunk to the next: a round trip, or as much as losses made of it.
+    pub longest_gap: Duration,
 }

@@ -1,14 +1,12 @@
 //! The lab's receiver: one transfer on the server's side, from its start to the end of its memory.
 
 use super::CLIENT_REASON;
+use super::answer::{Reply, ack, refusal};
 use super::numbering::{Numbering, Verdict};
 use super::orders::{Counts, Order, Placement, Start, State, StoreFailure};
 use crate::chunker::{BLOCK, Gatherer};
-use crate::packet::lab::{Message, Spelling, UNDECIDED_ACK};
+use crate::packet::lab::UNDECIDED_ACK;
 use std::time::{Duration, Instant};
-
-/// What the server is to answer to the datagram at hand: at most one datagram.
-pub type Reply = Option<Vec<u8>>;
 
 /// The server's half of one transfer.
 #[derive(Debug)]
@@ -97,7 +95,8 @@ impl Receiver {
         self.ended
     }
 
-    /// A chunk or a checksum came: the peer's address is no invention.
+    /// A chunk came. From a peer of ours that means that it got our answer, since its numbers are random; a plain peer's numbers
+    /// can be guessed.
     pub fn is_proven(&self) -> bool {
         self.last.is_some()
     }
@@ -109,7 +108,7 @@ impl Receiver {
 
     /// The store is at work on an answer; such a transfer is not given up.
     pub fn is_publishing(&self) -> bool {
-        matches!(self.state, State::Publishing { .. })
+        matches!(self.state, State::Publishing { .. } | State::MakingEmpty)
     }
 
     /// The number of the message that the peer sends next, or the last one's.
@@ -178,10 +177,14 @@ impl Receiver {
         }
     }
 
+    /// The number that this transfer's checksum must have now.
+    pub fn checksum_seq(&self) -> u64 {
+        self.current_seq().wrapping_add(1)
+    }
+
     /// A checksum came that names our start.
     pub fn handle_checksum(&mut self, seq: u64, sha256: [u8; 32], trigger: usize, now: Instant) -> Reply {
-        let next = self.last.unwrap_or(self.start.seq).wrapping_add(1);
-        if seq != next || !self.start.checked {
+        if seq != self.checksum_seq() || !self.start.checked {
             return None;
         }
         self.last_heard = now;
@@ -277,8 +280,16 @@ impl Receiver {
         }
     }
 
-    /// It will not come to an end: the store failed, the peer fell silent, the server stops.
+    /// It will not come to an end: the peer fell silent or went on to another file, the server stops. What the store is already
+    /// giving its name is not stopped any more: it would be there, and said to have failed.
     pub fn fail(&mut self, reason: String, now: Instant) {
+        if !self.is_publishing() {
+            self.handle_store_failed(reason, now);
+        }
+    }
+
+    /// The store could not write.
+    pub fn handle_store_failed(&mut self, reason: String, now: Instant) {
         if self.ended.is_none() {
             self.end(State::Failed(reason), now);
             self.orders.push(Order::Discard);
@@ -291,6 +302,9 @@ impl Receiver {
     }
 
     fn take_chunk(&mut self, seq: u64, bytes: &[u8], numbering: Numbering, trigger: usize, now: Instant) -> Reply {
+        if self.held.is_some() {
+            return None; // A peer that does not wait for its acknowledgement shall not fill our memory.
+        }
         let left = self.start.size - self.received;
         if let Some(slip) = numbering.slip(bytes.len(), self.first_length, left) {
             self.fail(slip.into(), now);
@@ -299,11 +313,15 @@ impl Receiver {
         let kept = usize::try_from(left).map_or(bytes, |left| bytes.get(..left).unwrap_or(bytes));
         // While it is open how a compact peer counts, the same answer serves both.
         let acknowledgement = self.acknowledgement(seq);
+        if self.last.is_none() {
+            self.orders.push(Order::Create);
+        }
         self.state = State::Receiving;
         self.numbering = numbering;
         self.last = Some(seq);
         self.first_length.get_or_insert(bytes.len());
         self.received += kept.len() as u64;
+        self.counts.longest_gap = self.counts.longest_gap.max(now.saturating_duration_since(self.last_new));
         (self.last_heard, self.last_new, self.restart_armed) = (now, now, None);
         if let Some(block) = self.gatherer.push(kept) {
             self.write(block);
@@ -360,22 +378,6 @@ impl Receiver {
         self.held = None;
         self.gatherer = Gatherer::default();
     }
-}
-
-fn ack(spelling: Spelling, next: u64) -> Vec<u8> {
-    Message::Ack { next, bufsize: None, words: None }.to_datagram(spelling).unwrap_or_default()
-}
-
-/// `e | seq | reason`, cut to the length of what it answers; `None` when not even the reason's first letter fits.
-pub fn refusal(seq: u64, reason: &str, trigger: usize) -> Reply {
-    let mut datagram = Message::Error { seq, reason: reason.as_bytes() }.to_datagram(Spelling::Spaced).ok()?;
-    let header = datagram.len() - reason.len();
-    let mut end = trigger.min(datagram.len());
-    while end > header && !reason.is_char_boundary(end - header) {
-        end -= 1;
-    }
-    datagram.truncate(end);
-    (end > header).then_some(datagram)
 }
 
 /// A finished transfer begins anew with the same start no sooner than this.

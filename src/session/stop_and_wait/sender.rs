@@ -1,6 +1,6 @@
 //! The lab's sender: a start, then chunk after chunk, each until it is acknowledged, then (towards our own server) a checksum.
 
-use super::link::{Counting, InFlight, Link};
+use super::link::{Counting, InFlight, Link, Settled};
 use super::transfer::{Event, Outcome, Stats, Transfer, limits_after_contact};
 use super::{CLIENT_REASON, start_id};
 use crate::chunker::Cut;
@@ -25,6 +25,8 @@ pub struct Sender {
     /// The acknowledgement of the start, once it came.
     link: Link,
     start_id: [u8; 16],
+    /// Capability words that lack ours, seen once.
+    other_words: Option<Vec<u8>>,
     prepared: Option<Vec<u8>>,
     supplied: u64,
     digest: Option<[u8; 32]>,
@@ -62,6 +64,7 @@ impl Sender {
             last_heard: now,
             link: Link { checked: false, bufsize: 0, counting: Counting::Consecutive, next_seq: 0 },
             start_id: start_id(&datagram),
+            other_words: None,
             prepared: None,
             supplied: 0,
             digest: None,
@@ -137,7 +140,7 @@ impl Sender {
             Message::Error { seq: refused, reason } if self.concerns_us(refused, seq) => {
                 let reason = String::from_utf8_lossy(reason).into_owned();
                 let outcome = match self.phase {
-                    Phase::Closing => Outcome::VerificationFailed(reason),
+                    Phase::Closing if refused == seq => Outcome::VerificationFailed(reason),
                     _ => Outcome::Refused(reason),
                 };
                 self.finish(outcome);
@@ -163,7 +166,17 @@ impl Sender {
     fn on_start_ack(&mut self, next: u64, bufsize: Option<u64>, words: Option<&[u8]>, now: Instant) -> bool {
         let Some(awaits) = self.in_flight.as_ref().map(|start| start.awaits) else { return false };
         let ack = (next, bufsize, words);
-        let Some(link) = Link::settle(self.transfer.spelling, self.offers(), awaits, ack) else { return false };
+        let settled = Link::settle(self.transfer.spelling, self.offers(), awaits, ack);
+        let link = match settled {
+            Some(Settled::Link(link)) => link,
+            // Damage, or a server of ours that really does not offer it: the same words twice are no accident.
+            Some(Settled::OtherWords(link)) if self.other_words.as_deref() == words => link,
+            Some(Settled::OtherWords(_)) => {
+                self.other_words = words.map(<[u8]>::to_vec);
+                return false;
+            }
+            None => return false,
+        };
         let Link { checked, bufsize, .. } = link;
         self.settle_round_trip(now);
         self.link = link;
@@ -254,7 +267,8 @@ impl Sender {
     fn launch(&mut self, seq: u64, awaits: u64, payload: usize, datagram: Vec<u8>, now: Instant) {
         self.transmit(datagram.clone());
         let due = now + self.rtt.timeout(0);
-        self.in_flight = Some(InFlight { seq, awaits, payload, datagram, first_sent: now, timeouts: 0, due });
+        self.in_flight =
+            Some(InFlight { seq, awaits, payload, datagram, first_sent: now, last_sent: now, timeouts: 0, due });
     }
 
     fn transmit(&mut self, bytes: Vec<u8>) {
@@ -269,6 +283,7 @@ impl Sender {
         }
         let Some(message) = self.in_flight.as_mut() else { return };
         message.timeouts += 1;
+        message.last_sent = now;
         message.due = now + self.rtt.timeout(message.timeouts);
         let datagram = message.datagram.clone();
         self.stats.retransmissions += 1;
@@ -287,7 +302,8 @@ impl Sender {
                 self.stats.rtt = self.rtt.smoothed();
             }
         } else {
-            self.rtt.on_ambiguous(elapsed, message.timeouts);
+            let since_last = now.saturating_duration_since(message.last_sent);
+            self.rtt.on_ambiguous(elapsed, since_last, message.timeouts);
         }
     }
 

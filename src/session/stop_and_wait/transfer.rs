@@ -114,7 +114,7 @@ impl Transfer {
             datagram = padded.to_datagram(self.spelling)?;
         }
         if datagram.len() > START_MAX {
-            return Err(Unspeakable::TooLong(datagram.len()));
+            return Err(Unspeakable::StartTooLong { length: datagram.len(), max: START_MAX });
         }
         Ok((seq, datagram))
     }
