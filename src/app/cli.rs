@@ -303,7 +303,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     const WEEK: f64 = 7.0 * 24.0 * 3600.0;
     match text.parse::<f64>() {
         Ok(seconds) if (0.001..=WEEK).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("it must be a number of seconds from 0.001 to 604800".into()),
+        _ => Err("it must be a number of seconds, more than 0 and at most 604800 (a week)".into()),
     }
 }
 

@@ -96,7 +96,9 @@ pub fn copy(
 /// # Errors
 /// A sentence about what it should look like.
 pub fn check_target(target: &str) -> Result<(), String> {
-    let has_port = target.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let has_port = target
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
     let is_bare_v6 = target.parse::<std::net::Ipv6Addr>().is_ok();
     if !has_port || is_bare_v6 {
         return Err(format!("{target:?} names no server; write HOST:PORT, as in lab.example:12300 or [::1]:12300"));

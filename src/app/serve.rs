@@ -58,6 +58,7 @@ pub fn serve<M: Serving>(
         interrupt,
         transfers: BTreeMap::new(),
         refusals: Throttle::default(),
+        accounts: Vec::new(),
         ended: 0,
         all_exact: true,
         linger: None,
@@ -70,6 +71,7 @@ pub fn serve<M: Serving>(
     server.drain(machine, now)?;
     server.workers.finish();
     server.drain(machine, now)?;
+    server.tell_accounts(machine, None)?;
     while let Some(transmit) = machine.poll_transmit(now) {
         wire.send(transmit);
     }
@@ -83,6 +85,7 @@ struct Server<'a> {
     interrupt: Interrupt,
     transfers: BTreeMap<SessionId, Known>,
     refusals: Throttle,
+    accounts: Vec<Owed>,
     /// Completed transfers; with a file to compare with also those that came to nothing.
     ended: u64,
     all_exact: bool,
@@ -90,6 +93,19 @@ struct Server<'a> {
     linger: Option<Linger>,
     /// The exit code that was asked for, and when patience with the disk ends.
     stopping: Option<(u8, Instant)>,
+}
+
+/// An account that is still to be told.
+struct Owed {
+    id: SessionId,
+    peer: SocketAddr,
+    exact: Option<bool>,
+    due: Instant,
+}
+
+/// How long after the end of a transfer a repeat of its last message may come.
+fn pace(longest_gap: Duration) -> Duration {
+    (longest_gap * LINGER_GAPS).clamp(LINGER_MIN, LINGER_MAX)
 }
 
 /// How long the end waits: the last acknowledgement may have been lost.
@@ -120,6 +136,7 @@ impl<M: Serving> Application<M> for Server<'_> {
         if self.drain(machine, now)? {
             return Ok(ControlFlow::Continue(true));
         }
+        self.tell_accounts(machine, Some(now))?;
         if machine.has_died() {
             self.report.note(&Note::Remark { text: "died midway, as asked".into() })?;
             return Ok(ControlFlow::Break(self.verdict()));
@@ -137,7 +154,8 @@ impl<M: Serving> Application<M> for Server<'_> {
 
     fn wakes_at(&self) -> Option<Instant> {
         let linger = self.linger.as_ref().map(|linger| linger.until);
-        [linger, self.stopping.map(|(_, until)| until)].into_iter().flatten().min()
+        let account = self.accounts.iter().map(|owed| owed.due).min();
+        [linger, account, self.stopping.map(|(_, until)| until)].into_iter().flatten().min()
     }
 }
 
@@ -147,7 +165,7 @@ impl Server<'_> {
         let mut any = self.workers.deliver(machine.endpoint(), now);
         while let Some(event) = machine.poll_event(now) {
             any = true;
-            self.on_event(machine, event, now)?;
+            self.on_event(event, now)?;
         }
         if self.linger.is_some() {
             machine.endpoint().close();
@@ -167,7 +185,7 @@ impl Server<'_> {
         now >= linger.until
     }
 
-    fn on_event<M: Serving>(&mut self, machine: &mut M, event: Event, now: Instant) -> io::Result<()> {
+    fn on_event(&mut self, event: Event, now: Instant) -> io::Result<()> {
         match event {
             Event::Order(id, order) => self.workers.order(id, order),
             Event::Started { id, peer, name, size, spelling, checked } => {
@@ -207,8 +225,8 @@ impl Server<'_> {
                 })))?;
                 let exact = self.plan.expected.map(|expected| expected == sha256);
                 self.all_exact &= exact.unwrap_or(true);
-                self.tell_account(machine, id, known.peer, exact)?;
                 self.count_end(counts.longest_gap, now);
+                self.owe_account(id, known.peer, exact, counts.longest_gap, now);
             }
             Event::Failed { id, reason, counts } => {
                 let Some(known) = self.transfers.remove(&id) else { return Ok(()) };
@@ -216,7 +234,7 @@ impl Server<'_> {
                 self.report.note(&Note::Failed { id: id.0, peer, name: known.name, reason, exit_code: None })?;
                 let exact = self.plan.expected.map(|_| false);
                 self.all_exact &= exact.unwrap_or(true);
-                self.tell_account(machine, id, known.peer, exact)?;
+                self.owe_account(id, known.peer, exact, counts.longest_gap, now);
                 if self.plan.expected.is_some() {
                     self.count_end(counts.longest_gap, now);
                 }
@@ -237,23 +255,28 @@ impl Server<'_> {
         Ok(())
     }
 
-    fn tell_account<M: Serving>(
-        &mut self,
-        machine: &M,
-        id: SessionId,
-        peer: SocketAddr,
-        exact: Option<bool>,
-    ) -> io::Result<()> {
-        let Some(account) = machine.account(peer) else { return Ok(()) };
-        let misbehaviour = self.plan.misbehaviour.clone();
-        self.report.note(&Note::Account(Box::new(AccountNote::new(id.0, peer, misbehaviour, &account, exact))))
+    /// What was done to a peer is complete only when its last answer was: told after the time that a repeat may take.
+    fn owe_account(&mut self, id: SessionId, peer: SocketAddr, exact: Option<bool>, gap: Duration, now: Instant) {
+        self.accounts.push(Owed { id, peer, exact, due: now + pace(gap) });
+    }
+
+    /// Tells the accounts that are due; all of them at the end.
+    fn tell_accounts<M: Serving>(&mut self, machine: &M, until: Option<Instant>) -> io::Result<()> {
+        let is_due = |owed: &mut Owed| until.is_none_or(|until| owed.due <= until);
+        for owed in self.accounts.extract_if(.., is_due) {
+            let Some(account) = machine.account(owed.peer) else { continue };
+            let misbehaviour = self.plan.misbehaviour.clone();
+            let note = AccountNote::new(owed.id.0, owed.peer, misbehaviour, &account, owed.exact);
+            self.report.note(&Note::Account(Box::new(note)))?;
+        }
+        Ok(())
     }
 
     /// `gap` is the longest time between two new messages of the transfer that ended.
     fn count_end(&mut self, gap: Duration, now: Instant) {
         self.ended += 1;
         if self.plan.exit_after.is_some_and(|count| self.ended >= count) && self.linger.is_none() {
-            let pace = (gap * LINGER_GAPS).clamp(LINGER_MIN, LINGER_MAX);
+            let pace = pace(gap);
             self.linger = Some(Linger { until: now + pace, pace, latest: now + 3 * LINGER_MAX });
         }
     }

@@ -41,7 +41,8 @@ fn run(args: &BadServerArgs) -> anyhow::Result<u8> {
         Some(path) => match Source::open(path) {
             Ok(source) => Some(source.digest().with_context(|| format!("cannot read {}", path.display()))?),
             Err(error) => {
-                eprintln!("bad_server: {error}");
+                // Standard error may be closed; the exit code tells all the same.
+                let _ = writeln!(std::io::stderr(), "bad_server: {error}");
                 return Ok(exit::LOCAL_FILE);
             }
         },

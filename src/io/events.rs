@@ -263,6 +263,9 @@ pub struct JsonReport;
 
 impl Report for JsonReport {
     fn note(&mut self, note: &Note) -> io::Result<()> {
+        if matches!(note, Note::Waiting { .. }) {
+            return Ok(()); // Only people get impatient.
+        }
         let mut line = terminal_safe(&serde_json::to_string(note)?);
         line.push('\n');
         let mut out = io::stdout().lock();

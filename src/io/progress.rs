@@ -119,11 +119,16 @@ impl HumanReport {
 impl Report for HumanReport {
     fn note(&mut self, note: &Note) -> io::Result<()> {
         self.draw(note);
-        let Some(text) = sentence(note).filter(|_| self.is_told(note)) else { return Ok(()) };
+        let Some(mut text) = sentence(note).filter(|_| self.is_told(note)) else { return Ok(()) };
+        if let (Note::Listening { address, .. }, Volume::Quiet) = (note, self.volume) {
+            text = format!("listening on {address}");
+        }
         self.bars.suspend(|| {
             let failed = matches!(note, Note::Failed { .. });
             if failed {
-                return writeln!(io::stderr().lock(), "{text}");
+                // Nobody may read complaints; the exit code tells all the same.
+                let _ = writeln!(io::stderr().lock(), "{text}");
+                return Ok(());
             }
             let mut out = io::stdout().lock();
             writeln!(out, "{text}")?;

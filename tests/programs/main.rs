@@ -1,0 +1,19 @@
+//! The built programs, run as a user runs them, over real sockets on this machine.
+//!
+//! Every wait has an end of its own, ports are always free ones, and each test ends the programs that it started.
+
+#![expect(clippy::disallowed_methods, reason = "tests of real programs use real time and sockets")]
+
+mod fakes;
+mod harness;
+
+mod bad_server;
+mod copying;
+mod crowds;
+mod exits;
+mod full_disk;
+mod interrupting;
+mod killing;
+mod lossy_link;
+mod pipes;
+mod serving;
