@@ -62,7 +62,7 @@ impl Rtt {
     /// last, after it had timed out `timeouts` times.
     ///
     /// Nobody knows which copy was answered, so nothing is measured. If the answer came as long after the last copy as answers
-    /// usually take, losses explain it. Otherwise (or if nothing was ever measured, or not for long, [`STALE_AFTER`]) the
+    /// usually take, losses explain it. Otherwise (or if nothing was ever measured, or not for long) the
     /// round trip may have become longer than the time-out, and then every message would be repeated for ever. So the next
     /// message waits longer before its first repeat: what the answer took at most, but no more than twice as long as now,
     /// since the reason may still be losses.

@@ -241,8 +241,7 @@ impl WeatherArgs {
 #[command(name = "client", version, after_help = CLIENT_EXAMPLES)]
 #[expect(missing_docs, reason = "the help texts are the documentation")]
 pub struct ClientArgs {
-    /// The server, as in lab.example:12300, 192.0.2.7:12300 or [::1]:12300.
-    #[arg(value_name = "HOST:PORT")]
+    #[arg(value_name = "HOST:PORT", help = "The server, as in lab.example:12300, 192.0.2.7:12300 or [::1]:12300")]
     pub target: String,
     /// The file to copy; - reads standard input.
     pub local: PathBuf,

@@ -52,7 +52,7 @@ pub enum Arrival<'a> {
     },
 }
 
-/// Wakes a [`Wire::wait`] from another thread.
+/// Wakes a [`Wire::receive_until`] from another thread.
 #[derive(Clone)]
 pub struct Waker(Arc<Poller>);
 

@@ -38,14 +38,14 @@ pub enum Event {
         /// The end will be verified by a checksum.
         checked: bool,
     },
-    /// Call [`Sender::handle_chunk`] with the next chunk.
+    /// Call [`Sender::handle_chunk`](super::Sender::handle_chunk) with the next chunk.
     WantsChunk {
         /// Its largest length in bytes.
         max: usize,
         /// Where it may end.
         cut: Cut,
     },
-    /// Everything was cut: call [`Sender::handle_digest`] with the SHA-256 of it all.
+    /// Everything was cut: call [`Sender::handle_digest`](super::Sender::handle_digest) with the SHA-256 of it all.
     WantsDigest,
     /// A chunk was acknowledged.
     Progress {
