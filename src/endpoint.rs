@@ -277,8 +277,9 @@ impl Endpoint {
         let Some(entry) = owner(entries, spelling, seq, now) else { return };
         if entry.receiver.restarts_with(seq, now) {
             let id = entry.id;
-            self.restart(id, now);
-            return self.handle_data(peer, spelling, seq, bytes, length, now);
+            return if self.restart(id, now) {
+                self.handle_data(peer, spelling, seq, bytes, length, now)
+            };
         }
         let begins = !entry.receiver.is_proven();
         let (id, reply) = (entry.id, entry.receiver.handle_data(seq, bytes, length, now));
@@ -305,12 +306,16 @@ impl Endpoint {
         }
     }
 
-    fn restart(&mut self, id: SessionId, now: Instant) {
-        if let Some((peer, entry)) = self.table.entry(id) {
-            let (via, fresh) = (entry.via, entry.receiver.restarted(now));
-            self.forget(id, "the sender began it anew", now);
+    /// Says whether there was room for it.
+    fn restart(&mut self, id: SessionId, now: Instant) -> bool {
+        let Some((peer, entry)) = self.table.entry(id) else { return false };
+        let (via, fresh) = (entry.via, entry.receiver.restarted(now));
+        self.forget(id, "the sender began it anew", now);
+        let has_room = self.may_open(peer, now).is_ok();
+        if has_room {
             self.open(via, peer, fresh, now);
         }
+        has_room
     }
 
     fn handle_checksum(&mut self, peer: SocketAddr, message: (u64, [u8; 32], [u8; 16]), length: usize, now: Instant) {

@@ -165,13 +165,13 @@ impl Table {
 }
 
 /// Which transfer of this address a chunk is for. One of ours under way knows its numbers exactly and comes first; then a new
-/// one whose first number this is, as nearly all peers count; then whoever takes it as new; then whoever has seen it before.
+/// one whose first number this is, as nearly all peers count; then whoever takes it as new; then one that may begin anew
+/// (after those, so that a late copy of an old start cannot take the next file's chunks); then whoever has seen it before.
 pub(super) fn owner(entries: &mut [Entry], spelling: Spelling, seq: u64, now: Instant) -> Option<&mut Entry> {
     let speaks = |entry: &Entry| entry.receiver.start().spelling == spelling;
     let takes = |entry: &Entry| entry.running && matches!(entry.receiver.judge(seq), Verdict::New(_));
     let position = |wanted: &dyn Fn(&Entry) -> bool| entries.iter().rposition(|entry| speaks(entry) && wanted(entry));
     let at = position(&|entry| entry.is_ours_underway() && entry.receiver.judge(seq) != Verdict::Stale)
-        .or_else(|| position(&|entry| entry.receiver.restarts_with(seq, now)))
         .or_else(|| {
             position(&|entry| {
                 takes(entry) && !entry.receiver.is_proven() && entry.receiver.start().seq.checked_add(1) == Some(seq)
@@ -179,6 +179,7 @@ pub(super) fn owner(entries: &mut [Entry], spelling: Spelling, seq: u64, now: In
         })
         .or_else(|| position(&|entry| takes(entry) && entry.receiver.is_proven()))
         .or_else(|| position(&takes))
+        .or_else(|| position(&|entry| entry.receiver.restarts_with(seq, now)))
         .or_else(|| position(&|entry| entry.receiver.judge(seq) != Verdict::Stale))?;
     entries.get_mut(at)
 }

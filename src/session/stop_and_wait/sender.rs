@@ -266,6 +266,8 @@ impl Sender {
 
     fn launch(&mut self, seq: u64, awaits: u64, payload: usize, datagram: Vec<u8>, now: Instant) {
         self.transmit(datagram.clone());
+        // The peer's time to answer begins now, however long the application took for the chunk.
+        self.last_heard = now;
         let due = now + self.rtt.timeout(0);
         self.in_flight =
             Some(InFlight { seq, awaits, payload, datagram, first_sent: now, last_sent: now, timeouts: 0, due });
