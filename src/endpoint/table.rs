@@ -40,7 +40,10 @@ impl Table {
     pub(super) fn insert(&mut self, via: Via, peer: SocketAddr, receiver: Receiver) -> SessionId {
         self.last_id += 1;
         let id = SessionId(self.last_id);
-        self.peers.entry(peer).or_default().push(Entry { id, via, receiver, running: true, announced: false });
+        let entries = self.peers.entry(peer).or_default();
+        // With another file begun, nobody waits for an earlier one to begin anew.
+        entries.iter_mut().for_each(|entry| entry.receiver.disarm());
+        entries.push(Entry { id, via, receiver, running: true, announced: false });
         self.addresses.insert(id, peer);
         self.running += 1;
         *self.running_by_network.entry(network(peer.ip())).or_default() += 1;

@@ -148,6 +148,11 @@ impl Receiver {
         rested && matches!(self.start.numbering.judge(self.start.seq, None, seq), Verdict::New(_))
     }
 
+    /// The sender went on to another file: this one does not begin anew.
+    pub fn disarm(&mut self) {
+        self.restart_armed = None;
+    }
+
     /// What this number says of a chunk.
     pub fn judge(&self, seq: u64) -> Verdict {
         self.numbering.judge(self.start.seq, self.last, seq)
