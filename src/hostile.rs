@@ -275,8 +275,8 @@ impl Serving for HostileServer {
 
     fn account(&self, peer: SocketAddr) -> Option<Account> {
         let peer = self.peers.get(&peer)?;
-        let inward = since(peer.before.0, peer.inward.counts());
-        let outward = since(peer.before.1, peer.outward.counts());
+        let inward = peer.inward.counts() - peer.before.0;
+        let outward = peer.outward.counts() - peer.before.1;
         Some(Account { inward, outward, ..peer.account })
     }
 
@@ -307,20 +307,6 @@ impl Peer {
         self.account = Account::default();
         self.before = (self.inward.counts(), self.outward.counts());
         self.last_message = None;
-    }
-}
-
-fn since(before: Counts, now: Counts) -> Counts {
-    Counts {
-        offered: now.offered - before.offered,
-        passed: now.passed - before.passed,
-        lost: now.lost - before.lost,
-        queue_dropped: now.queue_dropped - before.queue_dropped,
-        oversize: now.oversize - before.oversize,
-        duplicated: now.duplicated - before.duplicated,
-        reordered: now.reordered - before.reordered,
-        late: now.late - before.late,
-        corrupted: now.corrupted - before.corrupted,
     }
 }
 

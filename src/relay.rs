@@ -70,7 +70,7 @@ impl Relay {
     /// No socket can be had for this client: its flow ends, and its next datagram asks again.
     pub fn handle_no_socket(&mut self, client: SocketAddr) {
         if let Some(flow) = self.flows.remove(&client) {
-            self.gone = (plus(self.gone.0, flow.inward.counts()), plus(self.gone.1, flow.outward.counts()));
+            self.gone = (self.gone.0 + flow.inward.counts(), self.gone.1 + flow.outward.counts());
         }
     }
 
@@ -81,9 +81,7 @@ impl Relay {
 
     /// What became of all datagrams so far, towards the server and from it.
     pub fn counts(&self) -> (Counts, Counts) {
-        let add = |sum: (Counts, Counts), flow: &Flow| {
-            (plus(sum.0, flow.inward.counts()), plus(sum.1, flow.outward.counts()))
-        };
+        let add = |sum: (Counts, Counts), flow: &Flow| (sum.0 + flow.inward.counts(), sum.1 + flow.outward.counts());
         self.flows.values().fold(self.gone, add)
     }
 
@@ -111,7 +109,7 @@ impl Relay {
             self.flows.iter().filter(|(_, flow)| is_old(flow)).map(|(client, _)| *client).collect();
         for client in old {
             let Some(flow) = self.flows.remove(&client) else { continue };
-            self.gone = (plus(self.gone.0, flow.inward.counts()), plus(self.gone.1, flow.outward.counts()));
+            self.gone = (self.gone.0 + flow.inward.counts(), self.gone.1 + flow.outward.counts());
             if let Some(socket) = flow.socket {
                 self.clients.remove(&socket);
                 self.events.push_back(Event::CloseSocket(socket));
@@ -160,20 +158,6 @@ impl Machine for Relay {
         let due = |flow: &Flow| [flow.inward.poll_timeout(), flow.outward.poll_timeout()].into_iter().flatten().min();
         let weather = self.flows.values().filter_map(due).min();
         [weather, self.next_sweep].into_iter().flatten().min()
-    }
-}
-
-fn plus(a: Counts, b: Counts) -> Counts {
-    Counts {
-        offered: a.offered + b.offered,
-        passed: a.passed + b.passed,
-        lost: a.lost + b.lost,
-        queue_dropped: a.queue_dropped + b.queue_dropped,
-        oversize: a.oversize + b.oversize,
-        duplicated: a.duplicated + b.duplicated,
-        reordered: a.reordered + b.reordered,
-        late: a.late + b.late,
-        corrupted: a.corrupted + b.corrupted,
     }
 }
 

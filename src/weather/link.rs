@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::ops::{Add, Sub};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -177,6 +178,40 @@ pub struct Counts {
     pub late: u64,
     /// Packets with a bit flipped; a copy of one is not counted again.
     pub corrupted: u64,
+}
+
+impl Counts {
+    fn each(self, other: Self, join: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            offered: join(self.offered, other.offered),
+            passed: join(self.passed, other.passed),
+            lost: join(self.lost, other.lost),
+            queue_dropped: join(self.queue_dropped, other.queue_dropped),
+            oversize: join(self.oversize, other.oversize),
+            duplicated: join(self.duplicated, other.duplicated),
+            reordered: join(self.reordered, other.reordered),
+            late: join(self.late, other.late),
+            corrupted: join(self.corrupted, other.corrupted),
+        }
+    }
+}
+
+impl Add for Counts {
+    type Output = Self;
+
+    /// Both together.
+    fn add(self, other: Self) -> Self {
+        self.each(other, u64::saturating_add)
+    }
+}
+
+impl Sub for Counts {
+    type Output = Self;
+
+    /// What has happened since `before`.
+    fn sub(self, before: Self) -> Self {
+        self.each(before, u64::saturating_sub)
+    }
 }
 
 /// A line of limited rate behind a queue that drops at its tail.
