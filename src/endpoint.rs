@@ -173,12 +173,12 @@ impl Endpoint {
 
     fn handle_start(&mut self, via: Via, peer: SocketAddr, datagram: &[u8], start: &StartMessage<'_>, now: Instant) {
         let id = start_id(datagram);
-        let entries = self.table.of(peer);
-        if let Some(entry) = entries.iter_mut().find(|entry| entry.receiver.start().id == id) {
+        if let Some(entry) = self.table.begun_by(peer, id) {
             let (id, reply) = (entry.id, entry.receiver.handle_start(now));
             return self.settle(id, reply, now);
         }
         // Bytes that differ from the start of a transfer of ours under way, though its number is random: damage.
+        let entries = self.table.of(peer);
         if entries.iter().any(|entry| entry.is_ours_underway() && entry.receiver.start().seq == start.seq) {
             return;
         }
@@ -309,13 +309,13 @@ impl Endpoint {
     /// Says whether there was room for it.
     fn restart(&mut self, id: SessionId, now: Instant) -> bool {
         let Some((peer, entry)) = self.table.entry(id) else { return false };
-        let (via, fresh) = (entry.via, entry.receiver.restarted(now));
-        self.forget(id, "the sender began it anew", now);
-        let has_room = self.may_open(peer, now).is_ok();
-        if has_room {
-            self.open(via, peer, fresh, now);
+        let (via, fresh, takes_own_place) = (entry.via, entry.receiver.restarted(now), entry.running);
+        if !takes_own_place && self.may_open(peer, now).is_err() {
+            return false;
         }
-        has_room
+        self.forget(id, "the sender began it anew", now);
+        self.open(via, peer, fresh, now);
+        true
     }
 
     fn handle_checksum(&mut self, peer: SocketAddr, message: (u64, [u8; 32], [u8; 16]), length: usize, now: Instant) {

@@ -9,7 +9,7 @@ use crate::packet::Packet;
 use crate::packet::lab::Message;
 use crate::session::{Machine, Transmit, Via, is_offer};
 use crate::weather::{Counts, Fault, Link, Misbehaviour, Weather};
-use script::{AnswerFate, Script, lab_ack};
+use script::{AnswerFate, Script, is_start, lab_ack};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -86,6 +86,8 @@ struct Peer {
     /// Answers that a misbehaviour keeps for a while, before the weather gets them.
     held: Link<Via>,
     account: Account,
+    /// The start, as the peer sent it, of the transfer that the account is about.
+    start: Vec<u8>,
     /// What the weather had done when this transfer began.
     before: (Counts, Counts),
     last_message: Option<(Instant, Vec<u8>)>,
@@ -110,6 +112,7 @@ impl HostileServer {
             outward: Link::new(weather.outward, seed + 1),
             held: Link::new(late, seed + 2),
             account: Account::default(),
+            start: Vec::new(),
             before: (Counts::default(), Counts::default()),
             last_message: None,
             script: Script::default(),
@@ -222,8 +225,8 @@ impl HostileServer {
 impl Machine for HostileServer {
     fn handle_datagram(&mut self, via: Via, from: SocketAddr, datagram: &[u8], now: Instant) {
         let peer = self.peer(from);
-        if peer.script.is_new_start(datagram) {
-            peer.begin();
+        if is_start(datagram) && peer.start != datagram {
+            peer.begin(datagram);
         }
         peer.observe(datagram, now);
         peer.inward.send(now, via, datagram.to_vec());
@@ -303,7 +306,8 @@ impl Peer {
     }
 
     /// Another start from the same port begins another account.
-    fn begin(&mut self) {
+    fn begin(&mut self, start: &[u8]) {
+        self.start = start.to_vec();
         self.account = Account::default();
         self.before = (self.inward.counts(), self.outward.counts());
         self.last_message = None;

@@ -513,3 +513,19 @@ fn a_server_that_goes_away_before_it_compared_has_refused_and_not_failed_to_veri
     client.hear(0, b"e | 1207959603 | sha256 differs");
     assert_eq!(client.outcome, Some(Outcome::VerificationFailed("sha256 differs".into())));
 }
+
+#[test]
+fn of_two_old_starts_that_came_again_the_later_one_gets_the_chunks() {
+    let mut server = Server::new(Config::default());
+    for (start, name) in [(&b"s | 0 | x | 6"[..], "x"), (b"s | 0 | y | 6", "y")] {
+        for message in [start, b"d | 1 | abc", b"d | 2 | def"] {
+            assert_eq!(server.hear(PEER, message).len(), 1, "{name}");
+        }
+    }
+    server.hear(PEER, b"s | 0 | y | 6");
+    server.pass(Duration::from_secs(6));
+    for message in [&b"s | 0 | x | 6"[..], b"d | 1 | ABC", b"d | 2 | DEF"] {
+        assert_eq!(server.hear(PEER, message).len(), 1);
+    }
+    assert_eq!((&server.files["x"][..], &server.files["y"][..]), (&b"ABCDEF"[..], &b"abcdef"[..]));
+}

@@ -61,6 +61,16 @@ impl Table {
         self.peers.get_mut(&peer).map(Vec::as_mut_slice).unwrap_or_default()
     }
 
+    /// The transfer of this very start, which came again. Then nobody waits for another one to begin anew.
+    pub(super) fn begun_by(&mut self, peer: SocketAddr, start: [u8; 16]) -> Option<&mut Entry> {
+        let (mut same, others): (Vec<_>, Vec<_>) =
+            self.of(peer).iter_mut().partition(|entry| entry.receiver.start().id == start);
+        if !same.is_empty() {
+            others.into_iter().for_each(|entry| entry.receiver.disarm());
+        }
+        same.pop()
+    }
+
     pub(super) fn ids(&self) -> Vec<SessionId> {
         self.addresses.keys().copied().collect()
     }

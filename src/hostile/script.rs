@@ -45,8 +45,7 @@ pub(super) enum AnswerFate {
 impl Script {
     /// Whether this is a start other than the one that the script is about.
     pub(super) fn is_new_start(&self, datagram: &[u8]) -> bool {
-        let is_start = matches!(Packet::decode(datagram), Ok(Packet::Lab(_, Message::Start { .. })));
-        is_start && self.start != datagram
+        is_start(datagram) && self.start != datagram
     }
 
     /// A start came: another one than before begins a new script.
@@ -105,6 +104,10 @@ impl Script {
         }
         Companions { before, fate }
     }
+}
+
+pub(super) fn is_start(datagram: &[u8]) -> bool {
+    matches!(Packet::decode(datagram), Ok(Packet::Lab(_, Message::Start { .. })))
 }
 
 /// The acknowledgement that a chunk with this number would get.

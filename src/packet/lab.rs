@@ -263,6 +263,9 @@ impl Message<'_> {
         };
         match *self {
             Message::Start { seq, name, size, size_digits } => {
+                if size_digits > super::MAX_DATAGRAM {
+                    return Err(Unspeakable::TooLong(size_digits));
+                }
                 let digits = format!("{size:0size_digits$}");
                 if digits.len() != size_digits {
                     return Err(Unspeakable::TooFewDigits);
@@ -383,6 +386,15 @@ mod tests {
             proptest::collection::vec(prop_oneof![Just(b' '), Just(b'|'), Just(b'0'), Just(b'a')], 0..20),
         ];
         (0..6_u8, any::<u64>(), any::<u64>(), text, any::<bool>(), any::<bool>(), 0..30_usize)
+    }
+
+    #[test]
+    fn a_start_is_padded_up_to_a_datagram_and_no_further() {
+        let start =
+            |size_digits| Message::Start { seq: 0, name: b"f", size: 1, size_digits }.to_datagram(Spelling::Compact);
+        assert_eq!(start(65_501).map(|bytes| bytes.len()), Ok(65_507));
+        assert_eq!(start(65_502), Err(Unspeakable::TooLong(65_508)));
+        assert_eq!(start(usize::MAX), Err(Unspeakable::TooLong(usize::MAX)), "and no formatter is asked for so many");
     }
 
     proptest! {

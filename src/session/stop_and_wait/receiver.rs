@@ -310,6 +310,9 @@ impl Receiver {
         if self.held.is_some() {
             return None; // A peer that does not wait for its acknowledgement shall not fill our memory.
         }
+        if self.start.size == 0 && !bytes.is_empty() && !self.start.checked {
+            return None; // Only an empty chunk says that an empty file is meant to replace a full one.
+        }
         let left = self.start.size - self.received;
         if let Some(slip) = numbering.slip(bytes.len(), self.first_length, left) {
             self.fail(slip.into(), now);
