@@ -22,9 +22,17 @@ use std::process::ExitCode;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("quickstart: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pigeon.jpg");
     let file = std::env::args_os().nth(1).map_or_else(|| PathBuf::from(picture), PathBuf::from);
+    let source = Source::open(&file)?;
     let inbox = tempfile::Builder::new().prefix("homing-quickstart-").tempdir()?.keep();
     let remote = file.file_name().ok_or("a file, please")?.to_string_lossy().into_owned();
 
@@ -32,7 +40,6 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let link = Program::link(server.address)?;
     println!("server at {}, behind a link with 15 % loss each way at {}", server.address, link.address);
 
-    let source = Source::open(&file)?;
     let sent = source.digest()?;
     let plan = CopyPlan {
         target: link.address.to_string(),

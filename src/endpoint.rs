@@ -9,9 +9,9 @@ pub use event::{Config, Event, SessionId};
 use crate::name::SafeName;
 use crate::packet::Packet;
 use crate::packet::lab::{Message, Spelling};
-use crate::session::stop_and_wait::{Placement, Receiver, Start, State, StoreFailure, refusal, start_id};
+use crate::session::stop_and_wait::{Placement, Receiver, State, StoreFailure, refusal, start_id};
 use crate::session::{Machine, Transmit, Via, is_offer};
-use start::{StartMessage, numbering, start_answer, start_digits};
+use start::{StartMessage, start_answer, start_digits};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ impl Endpoint {
         }
     }
 
-    /// The next event; orders must be carried out in this order.
+    /// The next event; orders are carried out in this order.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
@@ -136,7 +136,7 @@ impl Endpoint {
         }
     }
 
-    /// Drops a running transfer without a word: what a server does that was started anew (a misbehaviour for tests).
+    /// Drops a transfer without a word, as a server does that was started anew.
     pub fn forget(&mut self, id: SessionId, reason: &str, now: Instant) {
         if let Some((_, entry)) = self.table.entry(id) {
             entry.receiver.fail(reason.into(), now);
@@ -173,6 +173,9 @@ impl Endpoint {
 
     fn handle_start(&mut self, via: Via, peer: SocketAddr, datagram: &[u8], start: &StartMessage<'_>, now: Instant) {
         let id = start_id(datagram);
+        if self.table.is_busy_with_another(peer, id, now) {
+            return; // a late copy
+        }
         if let Some(entry) = self.table.begun_by(peer, id) {
             let (id, reply) = (entry.id, entry.receiver.handle_start(now));
             return self.settle(id, reply, now);
@@ -196,17 +199,7 @@ impl Endpoint {
         let Some(answer) = words.or_else(|| start_answer(start, &self.config, false, datagram.len())) else {
             return;
         };
-        let start = Start {
-            spelling: start.spelling,
-            seq: start.seq,
-            name,
-            size: start.size,
-            checked,
-            id,
-            length: datagram.len(),
-            answer,
-            numbering: numbering(start, checked),
-        };
+        let start = start.admissible(name, checked, id, datagram.len(), answer);
         self.open(via, peer, Receiver::new(start, now), now);
     }
 
@@ -309,8 +302,8 @@ impl Endpoint {
     /// Says whether there was room for it.
     fn restart(&mut self, id: SessionId, now: Instant) -> bool {
         let Some((peer, entry)) = self.table.entry(id) else { return false };
-        let (via, fresh, takes_own_place) = (entry.via, entry.receiver.restarted(now), entry.running);
-        if !takes_own_place && self.may_open(peer, now).is_err() {
+        let (via, fresh, has_place) = (entry.via, entry.receiver.restarted(now), entry.running);
+        if !has_place && self.may_open(peer, now).is_err() {
             return false;
         }
         self.forget(id, "the sender began it anew", now);
@@ -334,13 +327,11 @@ impl Endpoint {
     }
 
     fn handle_error(&mut self, peer: SocketAddr, seq: u64, reason: &[u8], now: Instant) {
-        let entries = self.table.of(peer);
-        let mut touched = Vec::new();
-        for entry in entries.iter_mut().filter(|entry| entry.running) {
-            entry.receiver.handle_error(seq, reason, now);
-            touched.push(entry.id);
-        }
-        for id in touched {
+        let ids: Vec<SessionId> = self.table.of(peer).iter().map(|entry| entry.id).collect();
+        for id in ids {
+            if let Some((_, entry)) = self.table.entry(id) {
+                entry.receiver.handle_error(seq, reason, now);
+            }
             self.settle(id, None, now);
         }
     }

@@ -283,7 +283,7 @@ impl Copy<'_> {
             }
             Outcome::Refused(reason) => format!("refused by the server: {}", Printable(reason)),
             Outcome::PlainServer => {
-                format!("{target} is a plain lab server and cannot verify; --mode lab copies without verification")
+                format!("{target} is a plain lab server, or offers no verification; --mode lab copies without it")
             }
             Outcome::VerificationFailed(reason) => format!(
                 "not verified, and nothing was saved there: {}; sent with sha256 {}; send it again",

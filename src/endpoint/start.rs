@@ -1,9 +1,10 @@
 //! A start as it came, and how it is answered.
 
 use super::event::Config;
+use crate::name::SafeName;
 use crate::packet::MAX_DATAGRAM;
 use crate::packet::lab::{Message, Spelling};
-use crate::session::stop_and_wait::Numbering;
+use crate::session::stop_and_wait::{Numbering, Start};
 use crate::session::{CHECKED, OURS};
 
 /// A start as it came, before its name is known to be safe.
@@ -16,6 +17,21 @@ pub(super) struct StartMessage<'a> {
     pub(super) size: u64,
 }
 
+impl StartMessage<'_> {
+    /// The start, now that its name is known to be safe and its answer to fit.
+    pub(super) fn admissible(
+        &self,
+        name: SafeName,
+        checked: bool,
+        id: [u8; 16],
+        length: usize,
+        answer: Vec<u8>,
+    ) -> Start {
+        let (spelling, seq, size, numbering) = (self.spelling, self.seq, self.size, numbering(self, checked));
+        Start { spelling, seq, name, size, checked, id, length, answer, numbering }
+    }
+}
+
 /// How many digits the number of a start has.
 pub(super) fn start_digits(datagram: &[u8], spelling: Spelling) -> usize {
     let mut cursor = crate::codec::Cursor::new(datagram);
@@ -24,7 +40,7 @@ pub(super) fn start_digits(datagram: &[u8], spelling: Spelling) -> usize {
 }
 
 /// How a peer counts, as far as its start tells.
-pub(super) fn numbering(start: &StartMessage<'_>, checked: bool) -> Numbering {
+fn numbering(start: &StartMessage<'_>, checked: bool) -> Numbering {
     match start.spelling {
         _ if checked => Numbering::Exact,
         Spelling::Spaced => Numbering::Counting { step: 1 },

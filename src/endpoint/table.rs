@@ -71,6 +71,14 @@ impl Table {
         same.pop()
     }
 
+    /// Whether this start is remembered as an ended one while the address is sending another file.
+    pub(super) fn is_busy_with_another(&self, peer: SocketAddr, start: [u8; 16], now: Instant) -> bool {
+        let entries = self.peers.get(&peer).map(Vec::as_slice).unwrap_or_default();
+        let is_old = |entry: &Entry| !entry.running && entry.receiver.start().id == start;
+        let is_busy = |entry: &Entry| entry.running && entry.receiver.is_proven() && !entry.receiver.is_quiet(now);
+        entries.iter().any(is_old) && entries.iter().any(is_busy)
+    }
+
     pub(super) fn ids(&self) -> Vec<SessionId> {
         self.addresses.keys().copied().collect()
     }

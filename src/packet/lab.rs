@@ -178,12 +178,13 @@ fn decode_data(body: &[u8], spelling: Spelling) -> Result<Message<'_>, Malformed
     Ok(Message::Data { seq: number("seq", seq)?, bytes: cursor.rest() })
 }
 
-/// Known servers add a buffer size to any acknowledgement, or an empty last field (`a|1|`); both mean the same as without.
+/// Known servers add a buffer size to any acknowledgement, or an empty last field (`a|1|`, `a | 1 |`); both mean the same as without.
 fn decode_ack(body: &[u8], spelling: Spelling) -> Result<Message<'_>, Malformed> {
     let mut cursor = Cursor::new(body);
     let (next, more) = cursor.field_or_rest(spelling.separator());
+    let next = if more { next } else { next.strip_suffix(b" |").unwrap_or(next) };
     let next = number("next", next)?;
-    if !more || (spelling == Spelling::Compact && cursor.rest().is_empty()) {
+    if !more || cursor.rest().is_empty() {
         return Ok(Message::Ack { next, bufsize: None, words: None });
     }
     let (bufsize, more) = cursor.field_or_rest(spelling.separator());

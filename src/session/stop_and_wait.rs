@@ -8,6 +8,7 @@ mod link;
 mod numbering;
 mod orders;
 mod receiver;
+mod restart;
 mod sender;
 mod transfer;
 
@@ -30,6 +31,5 @@ pub fn start_id(start_datagram: &[u8]) -> [u8; 16] {
     id
 }
 
-/// With what the reason of a client's own `e` begins. A data message whose first byte was damaged by one bit would read
-/// as an `e` too; asking for these words keeps it from ending the transfer.
+/// With what the reason of a client's own `e` begins, so that a log tells who stopped.
 pub const CLIENT_REASON: &str = "client: ";

@@ -211,6 +211,49 @@ fn a_file_that_is_just_getting_its_name_is_not_said_to_have_failed() {
 }
 
 #[test]
+fn a_late_start_of_an_earlier_file_does_not_touch_the_one_under_way() {
+    let mut world = empty_world();
+    for line in [&b"s | 0 | A1 | 4"[..], b"d | 1 | AA", b"d | 2 | aa", b"s | 0 | B1 | 6", b"d | 1 | BB"] {
+        assert_eq!(say(&mut world, line).len(), 1);
+    }
+    wait(&mut world, 5.7);
+    assert!(say(&mut world, b"s | 0 | A1 | 4").is_empty());
+    assert_eq!(say(&mut world, b"d | 1 | BB"), ["a | 2"]);
+    assert_eq!(say(&mut world, b"d | 2 | bb"), ["a | 3"]);
+    assert_eq!(say(&mut world, b"d | 3 | .."), ["a | 4"]);
+    assert_eq!((&world.disk.files["A1"][..], &world.disk.files["B1"][..]), (&b"AAaa"[..], &b"BBbb.."[..]));
+}
+
+#[test]
+fn a_checksum_after_the_end_is_confirmed_only_if_it_is_the_same() {
+    let mut world = empty_world();
+    let start = offering_start("f", 2);
+    say(&mut world, &start);
+    say(&mut world, b"d | 1207959601 | ab");
+    assert_eq!(say(&mut world, &checksum(1_207_959_602, b"ab", &start)), ["a | 1207959603"]);
+    assert!(say(&mut world, &checksum(1_207_959_602, b"zz", &start)).is_empty());
+    assert_eq!(say(&mut world, &checksum(1_207_959_602, b"ab", &start)), ["a | 1207959603"]);
+}
+
+#[test]
+fn an_offered_transfer_begins_anew_as_a_plain_one_does() {
+    let mut world = empty_world();
+    let start = offering_start("f", 4);
+    let send = |world: &mut World, content: &[u8; 4]| {
+        assert_eq!(say(world, &start).len(), 1);
+        for (seq, chunk) in [(1_207_959_601_u64, &content[..2]), (1_207_959_602, &content[2..])] {
+            let datagram = [format!("d | {seq} | ").as_bytes(), chunk].concat();
+            assert_eq!(say(world, &datagram), [format!("a | {}", seq + 1)]);
+        }
+        assert_eq!(say(world, &checksum(1_207_959_603, content, &start)), ["a | 1207959604"]);
+    };
+    send(&mut world, b"abcd");
+    wait(&mut world, 6.0);
+    send(&mut world, b"ABCD");
+    assert_eq!(world.disk.files["f"], b"ABCD");
+}
+
+#[test]
 fn a_damaged_repeat_of_the_start_ends_in_a_refusal_not_in_silence() {
     let mut world = empty_world();
     let (start, damaged) = (offering_start("aaa", 2), offering_start("aab", 2));

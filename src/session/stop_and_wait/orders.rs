@@ -95,6 +95,16 @@ pub enum Placement {
     Kept,
 }
 
+impl Placement {
+    /// The content's digest, if it has its name.
+    pub fn sha256(self) -> Option<[u8; 32]> {
+        match self {
+            Placement::Placed { sha256, .. } => Some(sha256),
+            Placement::Kept => None,
+        }
+    }
+}
+
 /// Why the store could not do what it was asked to: a sentence that a remote person may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreFailure {

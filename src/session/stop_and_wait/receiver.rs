@@ -1,12 +1,12 @@
 //! The lab's receiver: one transfer on the server's side, from its start to the end of its memory.
 
-use super::CLIENT_REASON;
-use super::answer::{Reply, ack, refusal};
+use super::answer::{Reply, ack, is_reason, refusal};
 use super::numbering::{Numbering, Verdict};
 use super::orders::{Counts, Order, Placement, Start, State, StoreFailure};
+use super::restart::{AFTER_QUIET, Restart};
 use crate::chunker::{BLOCK, Gatherer};
 use crate::packet::lab::UNDECIDED_ACK;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The server's half of one transfer.
 #[derive(Debug)]
@@ -21,8 +21,9 @@ pub struct Receiver {
     gatherer: Gatherer,
     unwritten: usize,
     held: Reply,
-    /// When the repeated start came that may begin this transfer anew.
-    restart_armed: Option<Instant>,
+    /// SHA-256 of the file, once it has its name.
+    published: Option<[u8; 32]>,
+    restart: Restart,
     began: Instant,
     last_heard: Instant,
     last_new: Instant,
@@ -45,7 +46,8 @@ impl Receiver {
             gatherer: Gatherer::default(),
             unwritten: 0,
             held: None,
-            restart_armed: None,
+            published: None,
+            restart: Restart::default(),
             began: now,
             last_heard: now,
             last_new: now,
@@ -116,41 +118,39 @@ impl Receiver {
         self.last.unwrap_or(self.start.seq)
     }
 
+    /// Nothing new came for so long that a start may be meant in earnest.
+    pub fn is_quiet(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last_new) >= AFTER_QUIET
+    }
+
     /// The same start again. Before data and after the end it is answered again, in mid-transfer not: known clients would
     /// step back.
     pub fn handle_start(&mut self, now: Instant) -> Reply {
         self.counts.duplicates += 1;
-        let quiet = now.saturating_duration_since(self.last_new) >= RESTART_AFTER_QUIET;
+        let quiet = self.is_quiet(now);
         match &self.state {
             State::Admitting | State::MakingEmpty | State::Publishing { .. } => return None,
-            State::Receiving | State::AwaitingChecksum if self.start.checked || !quiet => return None,
+            State::Receiving | State::AwaitingChecksum if !quiet => return None,
             State::Failed(reason) if self.start.checked => {
                 return self.refuse(self.start.seq, reason, self.start.length);
             }
             State::Open => {}
             State::Receiving | State::AwaitingChecksum | State::Done | State::Failed(_) => {
-                // An empty file begun anew would be the same file.
-                self.restart_armed = (!self.start.checked && self.start.size > 0).then_some(now);
+                self.restart.arm(self.start.size, now);
             }
         }
         self.answer_again(self.start.answer.clone())
     }
 
-    /// Whether a chunk with this number begins the transfer anew: the start came again, and enough time has passed that
-    /// neither can be a late copy of the first time.
+    /// Whether a chunk with this number begins the transfer anew.
     pub fn restarts_with(&self, seq: u64, now: Instant) -> bool {
-        let Some(armed) = self.restart_armed else { return false };
-        let rested = self.ended.is_none_or(|ended| {
-            // The only chunk of a small file may be repeated for long; there the start itself must be too late to be a copy.
-            let since = if self.last == Some(seq) { armed } else { now };
-            since.saturating_duration_since(ended) >= RESTART_AFTER_END
-        });
-        rested && matches!(self.start.numbering.judge(self.start.seq, None, seq), Verdict::New(_))
+        let is_first = matches!(self.start.numbering.judge(self.start.seq, None, seq), Verdict::New(_));
+        is_first && self.restart.is_due(self.ended, self.last == Some(seq), now)
     }
 
     /// The sender went on to another file: this one does not begin anew.
     pub fn disarm(&mut self) {
-        self.restart_armed = None;
+        self.restart.disarm();
     }
 
     /// What this number says of a chunk.
@@ -196,6 +196,7 @@ impl Receiver {
         match &self.state {
             State::Open if self.start.size == 0 => {}
             State::AwaitingChecksum => {}
+            State::Done if self.published != Some(sha256) => return None, // damaged on the way
             State::Done => return self.answer_again(ack(self.start.spelling, seq.wrapping_add(1))),
             State::Failed(reason) => return self.refuse(seq, reason, trigger),
             _ => return None,
@@ -215,10 +216,10 @@ impl Receiver {
         }
     }
 
-    /// The client says that it stops. Only words that begin as ours do count; see [`CLIENT_REASON`].
+    /// The client says that it stops. Only what reads like a reason counts, see [`is_reason`].
     pub fn handle_error(&mut self, seq: u64, reason: &[u8], now: Instant) {
         let about_us = self.last.map_or(self.start.seq, |last| last).wrapping_add(1) == seq || self.last == Some(seq);
-        if self.start.checked && about_us && reason.starts_with(CLIENT_REASON.as_bytes()) && self.ended.is_none() {
+        if self.start.checked && about_us && is_reason(reason) && self.ended.is_none() {
             self.fail(String::from_utf8_lossy(reason).into_owned(), now);
         }
     }
@@ -257,7 +258,8 @@ impl Receiver {
     /// The store gave the file its name, or could not; or made an empty file, or found a non-empty one.
     pub fn handle_published(&mut self, result: Result<Placement, StoreFailure>, now: Instant) -> Reply {
         match (std::mem::replace(&mut self.state, State::Done), result) {
-            (State::Publishing { answer, .. }, Ok(_)) => {
+            (State::Publishing { answer, .. }, Ok(placement)) => {
+                self.published = placement.sha256();
                 self.end(State::Done, now);
                 Some(answer)
             }
@@ -330,7 +332,8 @@ impl Receiver {
         self.first_length.get_or_insert(bytes.len());
         self.received += kept.len() as u64;
         self.counts.longest_gap = self.counts.longest_gap.max(now.saturating_duration_since(self.last_new));
-        (self.last_heard, self.last_new, self.restart_armed) = (now, now, None);
+        (self.last_heard, self.last_new) = (now, now);
+        self.restart.disarm();
         if let Some(block) = self.gatherer.push(kept) {
             self.write(block);
         }
@@ -387,13 +390,6 @@ impl Receiver {
         self.gatherer = Gatherer::default();
     }
 }
-
-/// A finished transfer begins anew with the same start no sooner than this.
-const RESTART_AFTER_END: Duration = Duration::from_secs(5);
-
-/// An unfinished one only when nothing new came for this long: far longer than copies wander, as long as a course client
-/// may need to be started again.
-const RESTART_AFTER_QUIET: Duration = Duration::from_secs(10);
 
 /// How many bytes may wait for the disk before acknowledgements wait too: two blocks on the way and two behind them.
 const BACKLOG_MAX: usize = 4 * BLOCK;
