@@ -216,7 +216,7 @@ impl Receiver {
         }
     }
 
-    /// The client says that it stops. Only what reads like a reason counts, see [`is_reason`].
+    /// The client says that it stops. Only what reads like a reason counts: short, and text.
     pub fn handle_error(&mut self, seq: u64, reason: &[u8], now: Instant) {
         let about_us = self.last.map_or(self.start.seq, |last| last).wrapping_add(1) == seq || self.last == Some(seq);
         if self.start.checked && about_us && is_reason(reason) && self.ended.is_none() {
