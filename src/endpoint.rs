@@ -270,9 +270,10 @@ impl Endpoint {
         let Some(entry) = owner(entries, spelling, seq, now) else { return };
         if entry.receiver.restarts_with(seq, now) {
             let id = entry.id;
-            return if self.restart(id, now) {
-                self.handle_data(peer, spelling, seq, bytes, length, now)
-            };
+            if self.restart(id, now) {
+                self.handle_data(peer, spelling, seq, bytes, length, now);
+            }
+            return;
         }
         let begins = !entry.receiver.is_proven();
         let (id, reply) = (entry.id, entry.receiver.handle_data(seq, bytes, length, now));
