@@ -16,8 +16,9 @@ pub mod weather;
 // First floor: what a datagram says.
 pub mod packet;
 
-// Second floor: what every session is.
+// Second floor: what every session is, and what passes between two of them.
 pub mod session;
+pub mod trace;
 
 // Third floor: which session a datagram belongs to.
 pub mod endpoint;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["codec", "name", "rtt", "chunker", "weather"],
     &["packet"],
-    &["session"],
+    &["session", "trace"],
     &["endpoint", "relay"],
     &["hostile"],
     &["io"],

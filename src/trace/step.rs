@@ -1,0 +1,157 @@
+//! The words of a recording.
+
+use crate::packet::Packet;
+use crate::packet::lab::{Message, Spelling};
+use std::time::Duration;
+
+/// One of the two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// Who sends the file.
+    Client,
+    /// Who receives it.
+    Server,
+}
+
+impl Side {
+    /// The one at the other end.
+    pub fn other(self) -> Self {
+        match self {
+            Side::Client => Side::Server,
+            Side::Server => Side::Client,
+        }
+    }
+
+    /// `client` or `server`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Side::Client => "client",
+            Side::Server => "server",
+        }
+    }
+}
+
+/// Where the recorder stood. From one end nobody sees what happens at the other: when a datagram arrived there, or whether it
+/// did, is a guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vantage {
+    /// At the client.
+    Client,
+    /// At the server.
+    Server,
+    /// At both ends, by the same clock: every fate is known.
+    Both,
+}
+
+/// What happened, to which datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Did {
+    /// A datagram left `by`.
+    Sent {
+        /// Its sender.
+        by: Side,
+        /// What it says, see [`words`].
+        text: String,
+        /// Its length in bytes.
+        length: usize,
+        /// The first datagram of this sender with exactly these bytes, when this is not the first.
+        again: Option<u64>,
+    },
+    /// It reached the other end; with [`Did::Sent`] of the same number before it, unless the recorder stood at that end only.
+    Came {
+        /// Whether its bytes had changed on the way.
+        damaged: bool,
+    },
+    /// It is known never to reach the other end.
+    Lost,
+    /// Something worth a remark at one end.
+    Note {
+        /// Where.
+        by: Side,
+        /// In a few words.
+        text: String,
+    },
+}
+
+/// One line of a recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Since the recording began.
+    pub at: Duration,
+    /// The datagram's number, from 0 in the order in which datagrams were first seen; a copy that the network made has its
+    /// original's. Notes have the number of the datagram before them.
+    pub id: u64,
+    /// What happened.
+    pub did: Did,
+}
+
+/// A recording of what passed between one client and one server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Who sends the file: an address, or what else names it.
+    pub client: String,
+    /// Who receives it.
+    pub server: String,
+    /// Where the recorder stood.
+    pub vantage: Vantage,
+    /// What happened, in the order of time. With [`Vantage::Server`] a client's datagram has `Sent` and `Came` at the same time,
+    /// with [`Vantage::Client`] a server's.
+    pub steps: Vec<Step>,
+    /// Where steps are missing because there were too many: the index in `steps` before which they are, and how many.
+    pub omitted: Option<(usize, u64)>,
+}
+
+/// What a datagram says, in one line of printable ASCII: a chunk as `<1383 bytes>`, everything long or strange cut or escaped.
+pub fn words(datagram: &[u8]) -> String {
+    match Packet::decode(datagram) {
+        _ if datagram.is_empty() => "(empty)".into(),
+        Ok(Packet::Lab(spelling, Message::Data { seq, bytes })) => {
+            let separator = if spelling == Spelling::Spaced { " | " } else { "|" };
+            let plural = if bytes.len() == 1 { "" } else { "s" };
+            format!("d{separator}{seq}{separator}<{} byte{plural}>", bytes.len())
+        }
+        Ok(Packet::Windowed(bytes)) => format!("<{} binary bytes>", bytes.len()),
+        _ => printable(datagram),
+    }
+}
+
+/// Long runs of zeros, as an offering start has them, are no news.
+fn printable(datagram: &[u8]) -> String {
+    let text = datagram.escape_ascii().to_string();
+    let text = match text.find("000000") {
+        Some(at) => format!("{}0...{}", &text[..at], text[at..].trim_start_matches('0')),
+        None => text,
+    };
+    if text.len() <= WORDS_MAX {
+        return text;
+    }
+    let (head, tail) =
+        (text.get(..WORDS_MAX - 19).unwrap_or_default(), text.get(text.len() - 16..).unwrap_or_default());
+    format!("{head}...{tail}")
+}
+
+/// The longest text of a step, in bytes: what a picture has room for.
+const WORDS_MAX: usize = 72;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_datagram_says_fits_a_line() {
+        for (datagram, text) in [
+            (&b"s | 0 | my file.jpg | 70000"[..], "s | 0 | my file.jpg | 70000"),
+            (b"d | 17 | hello", "d | 17 | <5 bytes>"),
+            (b"d|1|x", "d|1|<1 byte>"),
+            (b"", "(empty)"),
+            (b"\x00\xffgarbage\n", r"\x00\xffgarbage\n"),
+            (b"\xff\xff", "<2 binary bytes>"),
+            (b"s | 5 | f | 00000000000000042", "s | 5 | f | 0...42"),
+        ] {
+            assert_eq!(words(datagram), text);
+        }
+        let long = [&b"s | 0 | "[..], &[b'n'; 300], b".jpg | 17"].concat();
+        assert!(words(&long).len() <= WORDS_MAX && words(&long).ends_with("nnnnnnn.jpg | 17"), "{}", words(&long));
+        assert!(words(&[7; 2000]).len() <= WORDS_MAX);
+    }
+}
