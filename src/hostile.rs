@@ -8,8 +8,9 @@ use crate::endpoint::{Endpoint, Event};
 use crate::packet::Packet;
 use crate::packet::lab::Message;
 use crate::session::{Machine, Transmit, Via, is_offer};
+use crate::trace::{Noted, Recordings, Side};
 use crate::weather::{Counts, Fault, Link, Misbehaviour, Weather};
-use script::{AnswerFate, Script, is_start, lab_ack};
+use script::{AnswerFate, Companions, Script, is_start, lab_ack};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -24,6 +25,11 @@ pub trait Serving: Machine {
 
     /// What was done to a transfer's peer, and what the peer did; `None` for an honest server.
     fn account(&self, peer: SocketAddr) -> Option<Account>;
+
+    /// What is recorded of the exchanges with clients, if anything is.
+    fn recordings(&mut self) -> Option<&mut Recordings> {
+        None
+    }
 
     /// Something is still on its way through the weather.
     fn is_underway(&self) -> bool {
@@ -77,14 +83,18 @@ pub struct HostileServer {
     seed: u64,
     peers: BTreeMap<SocketAddr, Peer>,
     dead: bool,
+    recordings: Option<Recordings>,
 }
+
+/// What a datagram on a link carries along: its way, and where it was written down.
+type Tag = (Via, Option<Noted>);
 
 /// The links to one peer and what happened on them.
 struct Peer {
-    inward: Link<Via>,
-    outward: Link<Via>,
+    inward: Link<Tag>,
+    outward: Link<Tag>,
     /// Answers that a misbehaviour keeps for a while, before the weather gets them.
-    held: Link<Via>,
+    held: Link<Tag>,
     account: Account,
     /// The start, as the peer sent it, of the transfer that the account is about.
     start: Vec<u8>,
@@ -97,7 +107,16 @@ struct Peer {
 impl HostileServer {
     /// Puts `endpoint` behind this weather; the same seed gives the same weather to the n-th peer.
     pub fn new(endpoint: Endpoint, weather: Weather, misbehaviour: Option<Misbehaviour>, seed: u64) -> Self {
-        Self { endpoint, weather, misbehaviour, seed, peers: BTreeMap::new(), dead: false }
+        Self { endpoint, weather, misbehaviour, seed, peers: BTreeMap::new(), dead: false, recordings: None }
+    }
+
+    /// Records what passes from now on, as seen from both ends of the weather.
+    pub fn record(&mut self, recordings: Recordings) {
+        self.recordings = Some(recordings);
+    }
+
+    fn record_sent(&mut self, peer: SocketAddr, by: Side, datagram: &[u8], now: Instant) -> Option<Noted> {
+        self.recordings.as_mut()?.sent(peer, by, datagram, now)
     }
 
     fn peer(&mut self, address: SocketAddr) -> &mut Peer {
@@ -123,14 +142,14 @@ impl HostileServer {
     fn pump_in(&mut self, now: Instant) {
         let addresses: Vec<SocketAddr> = self.peers.keys().copied().collect();
         for address in addresses {
-            while let Some((via, bytes)) = self.peers.get_mut(&address).and_then(|peer| peer.inward.poll(now)) {
-                self.admit(via, address, &bytes, now);
+            while let Some((tag, bytes)) = self.peers.get_mut(&address).and_then(|peer| peer.inward.poll(now)) {
+                self.admit(tag, address, &bytes, now);
             }
         }
     }
 
     /// The misbehaviours that meet a message before the server does.
-    fn admit(&mut self, via: Via, from: SocketAddr, bytes: &[u8], now: Instant) {
+    fn admit(&mut self, (via, noted): Tag, from: SocketAddr, bytes: &[u8], now: Instant) {
         let misbehaviour = self.misbehaviour;
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let mut lost = self.dead || (peer.script.forgotten && !peer.script.is_new_start(bytes));
@@ -157,13 +176,20 @@ impl HostileServer {
         }
         let Some(peer) = self.peers.get_mut(&from) else { return };
         if let Some(bytes) = falsehood {
-            peer.outward.send(now, Via { socket: FALSE_SOCKET, ..via }, bytes);
+            let noted = self.recordings.as_mut().and_then(|them| them.sent(from, Side::Server, &bytes, now));
+            peer.outward.send(now, (Via { socket: FALSE_SOCKET, ..via }, noted), bytes);
         }
         if lost {
             peer.account.misbehaved += 1;
+            if let Some(recordings) = &mut self.recordings {
+                recordings.lost(from, noted, now);
+            }
             return;
         }
         peer.script.asked = bytes.first().copied();
+        if let Some(recordings) = &mut self.recordings {
+            recordings.came(from, noted, bytes, now);
+        }
         self.endpoint.handle_datagram(via, from, bytes, now);
     }
 
@@ -191,24 +217,32 @@ impl HostileServer {
 
     /// The misbehaviours that meet an answer before the weather does.
     fn dismiss(&mut self, transmit: Transmit, now: Instant) {
-        let misbehaviour = self.misbehaviour;
-        let dead = self.dead;
-        let peer = self.peer(transmit.to);
-        let Transmit { via, bytes, .. } = transmit;
-        let companions = peer.script.companions(misbehaviour, via, &bytes);
-        peer.account.misbehaved += u64::from(!companions.before.is_empty() || companions.fate != AnswerFate::Goes);
-        for (via, bytes) in companions.before {
-            peer.outward.send(now, via, bytes);
+        let (misbehaviour, dead) = (self.misbehaviour, self.dead);
+        let Transmit { via, to, bytes } = transmit;
+        let peer = self.peer(to);
+        let Companions { before, fate } = peer.script.companions(misbehaviour, via, &bytes);
+        peer.account.misbehaved += u64::from(!before.is_empty() || fate != AnswerFate::Goes);
+        for (via, bytes) in before {
+            self.dispatch(via, to, bytes, AnswerFate::Goes, now);
         }
-        match companions.fate {
+        match fate {
             _ if dead => {}
-            AnswerFate::Goes => peer.outward.send(now, via, bytes),
             AnswerFate::Twice => {
-                peer.outward.send(now, via, bytes.clone());
-                peer.outward.send(now, via, bytes);
+                self.dispatch(via, to, bytes.clone(), AnswerFate::Goes, now);
+                self.dispatch(via, to, bytes, AnswerFate::Goes, now);
             }
-            AnswerFate::Late => peer.held.send(now, via, bytes),
-            AnswerFate::Lost => {}
+            fate => self.dispatch(via, to, bytes, fate, now),
+        }
+    }
+
+    /// Hands one answer to the weather, keeps it for a while, or loses it.
+    fn dispatch(&mut self, via: Via, to: SocketAddr, bytes: Vec<u8>, fate: AnswerFate, now: Instant) {
+        let noted = self.record_sent(to, Side::Server, &bytes, now);
+        match (fate, &mut self.recordings) {
+            (AnswerFate::Late, _) => self.peer(to).held.send(now, (via, noted), bytes),
+            (AnswerFate::Lost, Some(recordings)) => recordings.lost(to, noted, now),
+            (AnswerFate::Lost, None) => {}
+            (AnswerFate::Goes | AnswerFate::Twice, _) => self.peer(to).outward.send(now, (via, noted), bytes),
         }
     }
 
@@ -229,7 +263,8 @@ impl Machine for HostileServer {
             peer.begin(datagram);
         }
         peer.observe(datagram, now);
-        peer.inward.send(now, via, datagram.to_vec());
+        let noted = self.record_sent(from, Side::Client, datagram, now);
+        self.peer(from).inward.send(now, (via, noted), datagram.to_vec());
         self.pump_in(now);
     }
 
@@ -243,10 +278,13 @@ impl Machine for HostileServer {
             self.dismiss(transmit, now);
         }
         for (address, peer) in &mut self.peers {
-            while let Some((via, bytes)) = peer.held.poll(now) {
-                peer.outward.send(now, via, bytes);
+            while let Some((tag, bytes)) = peer.held.poll(now) {
+                peer.outward.send(now, tag, bytes);
             }
-            if let Some((via, bytes)) = peer.outward.poll(now) {
+            if let Some(((via, noted), bytes)) = peer.outward.poll(now) {
+                if let Some(recordings) = &mut self.recordings {
+                    recordings.came(*address, noted, &bytes, now);
+                }
                 return Some(Transmit { via, to: *address, bytes });
             }
         }
@@ -281,6 +319,10 @@ impl Serving for HostileServer {
         let inward = peer.inward.counts() - peer.before.0;
         let outward = peer.outward.counts() - peer.before.1;
         Some(Account { inward, outward, ..peer.account })
+    }
+
+    fn recordings(&mut self) -> Option<&mut Recordings> {
+        self.recordings.as_mut()
     }
 
     fn is_underway(&self) -> bool {

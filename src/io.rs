@@ -5,6 +5,7 @@ pub mod driver;
 pub mod events;
 pub mod limits;
 pub mod progress;
+pub mod recording;
 pub mod signals;
 pub mod source;
 pub mod store;

@@ -24,6 +24,7 @@ pub mod trace;
 pub mod endpoint;
 pub mod hostile;
 pub mod relay;
+pub mod tap;
 
 // Fourth floor: the rooms with windows.
 pub mod io;

@@ -4,7 +4,9 @@
 //! [`Step`]s. Nothing here reads a clock: the time is an argument.
 
 mod recorder;
+mod recordings;
 mod step;
 
 pub use recorder::{Mark, Recorder};
+pub use recordings::{Line, Noted, Recordings};
 pub use step::{Did, Exchange, Side, Step, Vantage, words};

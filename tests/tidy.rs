@@ -11,6 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["session", "trace"],
     &["endpoint", "relay"],
     &["hostile"],
+    &["tap"],
     &["io"],
     &["app"],
 ];
@@ -25,7 +26,7 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("clap", &["app/cli.rs", "bin/"]),
     ("anyhow", &["app/exit.rs", "bin/"]),
     ("indicatif", &["io/progress.rs", "io/events.rs"]),
-    ("serde", &["io/events.rs"]),
+    ("serde", &["io/events.rs", "trace/step.rs", "trace/recordings.rs"]),
 ];
 
 const LINES_MAX: usize = 400;

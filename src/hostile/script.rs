@@ -92,6 +92,7 @@ impl Script {
             }
             Some(Misbehaviour::DuplicateAcks) => fate = AnswerFate::Twice,
             Some(Misbehaviour::LateAcks) => fate = AnswerFate::Late,
+            Some(Misbehaviour::LateAck) if is_data_ack && self.data_acks == LATE_ONE => fate = AnswerFate::Late,
             Some(Misbehaviour::StaleAcks) => before.extend(self.previous_ack.clone().map(|ack| (main, ack))),
             Some(Misbehaviour::FutureAcks) => before.extend(future(answer).map(|ack| (main, ack))),
             Some(Misbehaviour::Garbage) => before.extend([(main, Vec::new()), (main, GARBAGE.to_vec())]),
@@ -134,5 +135,8 @@ fn beginning(answer: &[u8]) -> &[u8] {
 
 /// The number of the socket from which false answers come.
 pub const FALSE_SOCKET: usize = 1;
+
+/// Which acknowledgement of data is the late one: early enough that many chunks come after it.
+const LATE_ONE: u64 = 2;
 
 const GARBAGE: &[u8] = b"\x00\xffgarbage";

@@ -3,7 +3,7 @@
 use super::step::{Did, Exchange, Side, Step, Vantage, words};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A datagram that was written down, to say later what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,12 +117,6 @@ impl Recorder {
         }
     }
 
-    /// How long ago the last step was, and how many there are.
-    pub fn extent(&self) -> (Duration, u64) {
-        let last = self.tail.back().or(self.head.last()).map_or(Duration::ZERO, |step| step.at);
-        (last, self.head.len() as u64 + self.tail.len() as u64 + self.omitted)
-    }
-
     /// What was recorded so far.
     pub fn exchange(&self) -> Exchange {
         let mut steps = self.head.clone();
@@ -141,6 +135,7 @@ fn fingerprint(datagram: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn recorder(steps_max: usize) -> (Recorder, Instant) {
         #[expect(clippy::disallowed_methods, reason = "a beginning for the test's own clock")]

@@ -2,10 +2,12 @@
 
 use crate::packet::Packet;
 use crate::packet::lab::{Message, Spelling};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// One of the two ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     /// Who sends the file.
     Client,
@@ -33,7 +35,8 @@ impl Side {
 
 /// Where the recorder stood. From one end nobody sees what happens at the other: when a datagram arrived there, or whether it
 /// did, is a guess.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Vantage {
     /// At the client.
     Client,
@@ -44,7 +47,8 @@ pub enum Vantage {
 }
 
 /// What happened, to which datagram.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "did", rename_all = "snake_case")]
 pub enum Did {
     /// A datagram left `by`.
     Sent {
@@ -55,6 +59,7 @@ pub enum Did {
         /// Its length in bytes.
         length: usize,
         /// The first datagram of this sender with exactly these bytes, when this is not the first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         again: Option<u64>,
     },
     /// It reached the other end; with [`Did::Sent`] of the same number before it, unless the recorder stood at that end only.
@@ -74,14 +79,16 @@ pub enum Did {
 }
 
 /// One line of a recording.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// Since the recording began.
+    /// Since the recording began; in a file as microseconds.
+    #[serde(rename = "at_us", with = "microseconds")]
     pub at: Duration,
     /// The datagram's number, from 0 in the order in which datagrams were first seen; a copy that the network made has its
     /// original's. Notes have the number of the datagram before them.
     pub id: u64,
     /// What happened.
+    #[serde(flatten)]
     pub did: Did,
 }
 
@@ -99,6 +106,19 @@ pub struct Exchange {
     pub steps: Vec<Step>,
     /// Where steps are missing because there were too many: the index in `steps` before which they are, and how many.
     pub omitted: Option<(usize, u64)>,
+}
+
+mod microseconds {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::time::Duration;
+
+    pub(super) fn serialize<S: Serializer>(at: &Duration, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_u64(u64::try_from(at.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+        u64::deserialize(input).map(Duration::from_micros)
+    }
 }
 
 /// What a datagram says, in one line of printable ASCII: a chunk as `<1383 bytes>`, everything long or strange cut or escaped.
