@@ -105,7 +105,14 @@ fn transfer(file: &Path, folder: &Path) -> f64 {
 }
 
 fn serve_quietly(wire: &mut Wire, root: PathBuf, interrupt: Interrupt) -> io::Result<u8> {
-    let plan = ServePlan { root, policy: Policy::default(), exit_after: None, expected: None, misbehaviour: None };
+    let plan = ServePlan {
+        root,
+        policy: Policy::default(),
+        exit_after: None,
+        expected: None,
+        misbehaviour: None,
+        album: None,
+    };
     serve(wire, &mut Endpoint::new(Config::default()), plan, &mut Silence, interrupt)
 }
 
@@ -118,6 +125,7 @@ fn send(file: &Path, address: SocketAddr) -> Duration {
         mode: Mode::Checked,
         spelling: Spelling::Spaced,
         timeout: Duration::from_secs(30),
+        album: None,
     };
     assert_eq!(copy(plan, &mut Silence, |_| Ok(Interrupt::never())).expect("a socket"), 0);
     began.elapsed()

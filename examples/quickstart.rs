@@ -48,6 +48,7 @@ fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
         mode: Mode::Auto,
         spelling: Spelling::Spaced,
         timeout: Duration::from_secs(30),
+        album: None,
     };
     let code = copy(plan, &mut HumanReport::new(Volume::Normal), |wire| Interrupt::watch(wire.waker()))?;
     link.stop()?;
@@ -76,7 +77,8 @@ impl Program {
     fn server(inbox: PathBuf) -> io::Result<Self> {
         Self::start(move |wire, interrupt| {
             let policy = Policy::default();
-            let plan = ServePlan { root: inbox, policy, exit_after: None, expected: None, misbehaviour: None };
+            let plan =
+                ServePlan { root: inbox, policy, exit_after: None, expected: None, misbehaviour: None, album: None };
             serve(wire, &mut Endpoint::new(Config::default()), plan, &mut Silence, interrupt)
         })
     }

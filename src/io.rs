@@ -1,9 +1,11 @@
 //! The rooms with windows: sockets, disks, terminals, signals, and the clock.
 
+pub mod asker;
 pub mod clock;
 pub mod driver;
 pub mod events;
 pub mod limits;
+pub mod program;
 pub mod progress;
 pub mod recording;
 pub mod signals;

@@ -1,5 +1,6 @@
 //! The client: one file there, with progress and a plain word at the end.
 
+use super::album::Album;
 use super::exit;
 use crate::chunker::{Chunker, Cut, SourceError};
 use crate::io::clock;
@@ -12,6 +13,8 @@ use crate::name::Printable;
 use crate::packet::Spelling;
 use crate::session::Mode;
 use crate::session::stop_and_wait::{Event, Outcome, Sender, Transfer};
+use crate::tap::Tap;
+use crate::trace::{Side, Vantage};
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -19,7 +22,6 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// What to copy, where to, and how.
-#[derive(Debug)]
 pub struct CopyPlan {
     /// `HOST:PORT` as the user wrote it.
     pub target: String,
@@ -33,6 +35,8 @@ pub struct CopyPlan {
     pub spelling: Spelling,
     /// Give up after this long without an answer.
     pub timeout: Duration,
+    /// Where the exchange's picture goes.
+    pub album: Option<Album>,
 }
 
 /// Copies a file; gives the exit code, after everything worth telling was told to `report`.
@@ -76,7 +80,7 @@ pub fn copy(
         nonce: nonce()?,
         timeout: plan.timeout,
     };
-    let mut sender = match Sender::new(transfer, now) {
+    let sender = match Sender::new(transfer, now) {
         Ok(sender) => sender,
         Err(error) => return fail(format!("the name cannot be sent: {error}; choose a shorter one"), exit::USAGE),
     };
@@ -87,8 +91,16 @@ pub fn copy(
     let interrupt = interrupt(&wire)?;
     report.note(&Note::Waiting { target: plan.target.clone() })?;
     let chunker = Chunker::new(reader, plan.source.size());
+    let own = wire.local_address(0)?.to_string();
+    let recordings = plan.album.as_ref().map(|album| album.recordings(Vantage::Client, own));
+    let mut sender = Tap::new(sender, Side::Client, recordings);
     let mut copy = Copy { plan, chunker, report, interrupt, began: now, told_at: None, link: None, stopped: None };
-    driver::run(&mut wire, &mut sender, &mut copy)
+    let code = driver::run(&mut wire, &mut sender, &mut copy)?;
+    if let Some(recordings) = &mut sender.recordings {
+        recordings.retire_all();
+    }
+    copy.collect(&mut sender)?;
+    Ok(code)
 }
 
 /// Whether `HOST:PORT` can name a server at all.
@@ -134,10 +146,12 @@ struct Copy<'a> {
     stopped: Option<(String, u8)>,
 }
 
-impl Application<Sender> for Copy<'_> {
+impl Application<Tap<Sender>> for Copy<'_> {
     type Outcome = u8;
 
-    fn turn(&mut self, sender: &mut Sender, _wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<u8, bool>> {
+    fn turn(&mut self, tap: &mut Tap<Sender>, _wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<u8, bool>> {
+        self.collect(tap)?;
+        let sender = &mut tap.machine;
         if let (Some(code), None) = (self.interrupt.exit_code(), &self.stopped) {
             self.stop(sender, "interrupted".into(), "interrupted", code);
         }
@@ -162,6 +176,14 @@ impl Application<Sender> for Copy<'_> {
 }
 
 impl Copy<'_> {
+    /// Writes down and draws what was recorded.
+    fn collect(&mut self, tap: &mut Tap<Sender>) -> io::Result<()> {
+        match (&mut self.plan.album, &mut tap.recordings) {
+            (Some(album), Some(recordings)) => album.collect(recordings, self.report),
+            _ => Ok(()),
+        }
+    }
+
     fn is_unchanged(&self) -> bool {
         // A file that cannot be asked any more is not the file it was.
         self.plan.source.is_unchanged().unwrap_or(false)

@@ -1,5 +1,6 @@
 //! The server, honest or behind bad weather: events to files, people and programs.
 
+use super::album::Album;
 use super::exit;
 use crate::endpoint::{Event, SessionId};
 use crate::hostile::Serving;
@@ -19,7 +20,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Where a server saves, and when it ends.
-#[derive(Debug)]
 pub struct ServePlan {
     /// The folder beneath which everything stays.
     pub root: PathBuf,
@@ -31,6 +31,8 @@ pub struct ServePlan {
     pub expected: Option<[u8; 32]>,
     /// The misbehaviour's name, for the accounts.
     pub misbehaviour: Option<String>,
+    /// Where pictures go of what the machine records.
+    pub album: Option<Album>,
 }
 
 /// Serves on the wire's socket 0 until the plan, a signal or a misbehaviour ends it; gives the exit code.
@@ -72,6 +74,10 @@ pub fn serve<M: Serving>(
     server.workers.finish();
     server.drain(machine, now)?;
     server.tell_accounts(machine, None)?;
+    if let Some(recordings) = machine.recordings() {
+        recordings.retire_all();
+    }
+    server.collect(machine)?;
     while let Some(transmit) = machine.poll_transmit(now) {
         wire.send(transmit);
     }
@@ -137,6 +143,7 @@ impl<M: Serving> Application<M> for Server<'_> {
             return Ok(ControlFlow::Continue(true));
         }
         self.tell_accounts(machine, Some(now))?;
+        self.collect(machine)?;
         if machine.has_died() {
             self.report.note(&Note::Remark { text: "died midway, as asked".into() })?;
             return Ok(ControlFlow::Break(self.verdict()));
@@ -261,15 +268,26 @@ impl Server<'_> {
     }
 
     /// Tells the accounts that are due; all of them at the end.
-    fn tell_accounts<M: Serving>(&mut self, machine: &M, until: Option<Instant>) -> io::Result<()> {
+    fn tell_accounts<M: Serving>(&mut self, machine: &mut M, until: Option<Instant>) -> io::Result<()> {
         let is_due = |owed: &mut Owed| until.is_none_or(|until| owed.due <= until);
         for owed in self.accounts.extract_if(.., is_due) {
+            if let Some(recordings) = machine.recordings() {
+                recordings.retire(owed.peer);
+            }
             let Some(account) = machine.account(owed.peer) else { continue };
             let misbehaviour = self.plan.misbehaviour.clone();
             let note = AccountNote::new(owed.id.0, owed.peer, misbehaviour, &account, owed.exact);
             self.report.note(&Note::Account(Box::new(note)))?;
         }
         Ok(())
+    }
+
+    /// Writes down and draws what the machine has recorded.
+    fn collect<M: Serving>(&mut self, machine: &mut M) -> io::Result<()> {
+        match (&mut self.plan.album, machine.recordings()) {
+            (Some(album), Some(recordings)) => album.collect(recordings, self.report),
+            _ => Ok(()),
+        }
     }
 
     /// `gap` is the longest time between two new messages of the transfer that ended.

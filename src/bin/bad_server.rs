@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
+use homing::app::album::{Album, Diagrams};
 use homing::app::cli::{BadServerArgs, usage_error};
 use homing::app::exit;
 use homing::app::serve::{ServePlan, serve};
@@ -11,6 +12,7 @@ use homing::io::events::Note;
 use homing::io::signals::Interrupt;
 use homing::io::source::Source;
 use homing::io::udp::Wire;
+use homing::trace::Vantage;
 use homing::weather::{MISBEHAVIOURS, Misbehaviour};
 use std::io::Write;
 use std::process::ExitCode;
@@ -55,12 +57,17 @@ fn run(args: &BadServerArgs) -> anyhow::Result<u8> {
     let mut report = serving.speech.report();
     let seed = args.weather.seed();
     let misbehaviour = args.misbehave.map_or("no misbehaviour".into(), |misbehaviour| misbehaviour.to_string());
+    let record = &serving.record;
+    let album = Album::open(args.diagram.clone().map(Diagrams::File), record.ladder, record.trace.as_deref())?;
+    let own = wire.local_address(0)?.to_string();
+    let recordings = album.as_ref().map(|album| album.recordings(Vantage::Both, own));
     let plan = ServePlan {
         root: serving.root.clone(),
         policy: serving.policy(),
         exit_after: serving.exit_after,
         expected,
         misbehaviour: args.misbehave.map(|misbehaviour| misbehaviour.to_string()),
+        album,
     };
     let config = match args.misbehave {
         Some(Misbehaviour::TinyBuffer) => Config { bufsize: 64, compact_bufsize: 64, ..serving.config() },
@@ -68,6 +75,9 @@ fn run(args: &BadServerArgs) -> anyhow::Result<u8> {
     };
     let endpoint = Endpoint::new(config);
     let mut server = HostileServer::new(endpoint, weather, args.misbehave, seed);
+    if let Some(recordings) = recordings {
+        server.record(recordings);
+    }
     let text = format!("weather: {weather}; {misbehaviour}; --seed {seed} repeats it");
     let mut report = AfterListening { inner: report.as_mut(), remark: Some(Note::Remark { text }) };
     Ok(serve(&mut wire, &mut server, plan, &mut report, interrupt)?)

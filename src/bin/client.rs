@@ -1,6 +1,7 @@
 //! `client`: copies a file to a server.
 
 use clap::{CommandFactory, Parser};
+use homing::app::album::{Album, Diagrams};
 use homing::app::cli::{ClientArgs, ModeArg, SpellingArg, usage_error};
 use homing::app::copy::{CopyPlan, check_target, copy};
 use homing::app::exit;
@@ -36,6 +37,8 @@ fn run(args: ClientArgs) -> anyhow::Result<u8> {
             return Ok(exit::LOCAL_FILE);
         }
     };
+    let record = &args.record;
+    let album = Album::open(args.diagram.map(Diagrams::File), record.ladder, record.trace.as_deref())?;
     let plan = CopyPlan {
         target: args.target,
         source,
@@ -43,6 +46,7 @@ fn run(args: ClientArgs) -> anyhow::Result<u8> {
         mode: args.mode.into(),
         spelling: args.spelling.into(),
         timeout: args.timeout,
+        album,
     };
     Ok(copy(plan, report.as_mut(), |wire| Interrupt::watch(wire.waker()))?)
 }

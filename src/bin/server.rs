@@ -2,12 +2,15 @@
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
+use homing::app::album::{Album, Diagrams};
 use homing::app::cli::{ServerArgs, usage_error};
 use homing::app::exit;
 use homing::app::serve::{ServePlan, serve};
 use homing::endpoint::Endpoint;
 use homing::io::signals::Interrupt;
 use homing::io::udp::Wire;
+use homing::tap::Tap;
+use homing::trace::{Side, Vantage};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -16,6 +19,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &ServerArgs) -> anyhow::Result<u8> {
+    let diagrams = args.diagram.clone().map(Diagrams::Folder);
     let args = &args.serving;
     let Some(port) = args.port else {
         usage_error(&mut ServerArgs::command(), "a PORT is needed, as in: server 12300")
@@ -24,13 +28,17 @@ fn run(args: &ServerArgs) -> anyhow::Result<u8> {
     wire.listen((args.bind, port).into()).with_context(|| format!("cannot listen at {} port {port}", args.bind))?;
     let interrupt = Interrupt::watch(wire.waker())?;
     let mut report = args.speech.report();
+    let album = Album::open(diagrams, args.record.ladder, args.record.trace.as_deref())?;
+    let own = wire.local_address(0)?.to_string();
+    let recordings = album.as_ref().map(|album| album.recordings(Vantage::Server, own));
     let plan = ServePlan {
         root: args.root.clone(),
         policy: args.policy(),
         exit_after: args.exit_after,
         expected: None,
         misbehaviour: None,
+        album,
     };
-    let mut endpoint = Endpoint::new(args.config());
+    let mut endpoint = Tap::new(Endpoint::new(args.config()), Side::Server, recordings);
     Ok(serve(&mut wire, &mut endpoint, plan, report.as_mut(), interrupt)?)
 }

@@ -3,8 +3,9 @@
 use super::events::{Note, Report, Transfer, Volume, sentence};
 use crate::name::Printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// For people: a bar a transfer where standard error is a terminal, and sentences on standard output.
@@ -150,6 +151,50 @@ fn shortened(name: &str) -> String {
     match length {
         0..=12 => safe,
         _ => format!("…{}", safe.chars().skip(length - 11).collect::<String>()),
+    }
+}
+
+/// How many cases of an examination are through, and which ones run now; on standard error, where that is a terminal.
+pub struct CaseCounter {
+    bar: ProgressBar,
+    running: Mutex<BTreeSet<&'static str>>,
+}
+
+impl CaseCounter {
+    /// Nothing to do yet; with `quiet` nothing is shown.
+    pub fn new(quiet: bool) -> Self {
+        let bar = if quiet || !io::stderr().is_terminal() { ProgressBar::hidden() } else { ProgressBar::new(0) };
+        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} {wide_msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.enable_steady_tick(TICK);
+        Self { bar, running: Mutex::default() }
+    }
+
+    /// So many more cases will be played.
+    pub fn add(&self, cases: usize) {
+        self.bar.inc_length(cases as u64);
+    }
+
+    /// A case begins.
+    pub fn begin(&self, case: &'static str) {
+        self.change(|running| running.insert(case));
+    }
+
+    /// A case is through.
+    pub fn end(&self, case: &'static str) {
+        self.change(|running| running.remove(case));
+        self.bar.inc(1);
+    }
+
+    /// All are through; the bar goes.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeSet<&'static str>) -> bool) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut running);
+        self.bar.set_message(running.iter().copied().collect::<Vec<_>>().join(" "));
     }
 }
 

@@ -49,7 +49,7 @@ pub struct Recordings {
     own: String,
     steps_max: usize,
     current: BTreeMap<SocketAddr, Current>,
-    ended: VecDeque<(SocketAddr, Exchange)>,
+    ended: VecDeque<Exchange>,
     begun: u64,
     unwritten: Option<VecDeque<Line>>,
 }
@@ -110,15 +110,20 @@ impl Recordings {
     }
 
     /// An exchange that was over when its peer began another one, or that was [retired](Recordings::retire).
-    pub fn poll_ended(&mut self) -> Option<(SocketAddr, Exchange)> {
+    pub fn poll_ended(&mut self) -> Option<Exchange> {
         self.ended.pop_front()
     }
 
     /// The exchange with this peer is over.
     pub fn retire(&mut self, peer: SocketAddr) {
         if let Some(current) = self.current.remove(&peer) {
-            self.ended.push_back((peer, current.recorder.exchange()));
+            self.ended.push_back(current.recorder.exchange());
         }
+    }
+
+    /// Whether an exchange is over that nobody has asked for.
+    pub fn is_over(&self) -> bool {
+        !self.ended.is_empty()
     }
 
     /// All exchanges are over.
@@ -217,10 +222,10 @@ mod tests {
         recordings.sent(peer(1), Side::Client, b"s | 0 | a | 5", now);
         recordings.sent(peer(1), Side::Client, b"s | 0 | b | 5", now);
         recordings.came(peer(1), first, b"s | 0 | a | 5", now); // a late copy of the exchange before
-        let (_, ended) = recordings.poll_ended().unwrap();
+        let ended = recordings.poll_ended().unwrap();
         assert_eq!(ended.steps.len(), 3);
         recordings.retire_all();
-        assert_eq!(recordings.poll_ended().unwrap().1.steps.len(), 1);
+        assert_eq!(recordings.poll_ended().unwrap().steps.len(), 1);
         let lines: Vec<Line> = std::iter::from_fn(|| recordings.poll_line()).collect();
         assert_eq!(lines.len(), 2 + 4);
         assert!(matches!(&lines[5], Line::Step { exchange: 2, step } if matches!(step.did, Did::Sent { .. })));

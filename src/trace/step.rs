@@ -121,7 +121,8 @@ mod microseconds {
     }
 }
 
-/// What a datagram says, in one line of printable ASCII: a chunk as `<1383 bytes>`, everything long or strange cut or escaped.
+/// What a datagram says, in one line of printable ASCII: a chunk as `<1383 bytes>`, digests by their beginnings, everything
+/// long or strange cut or escaped.
 pub fn words(datagram: &[u8]) -> String {
     match Packet::decode(datagram) {
         _ if datagram.is_empty() => "(empty)".into(),
@@ -130,18 +131,34 @@ pub fn words(datagram: &[u8]) -> String {
             let plural = if bytes.len() == 1 { "" } else { "s" };
             format!("d{separator}{seq}{separator}<{} byte{plural}>", bytes.len())
         }
+        // The many zeros before the size of an offering start are no news.
+        Ok(Packet::Lab(_, Message::Start { size, size_digits, .. })) if size_digits > 20 => {
+            let unpadded = &datagram[..datagram.len() - size_digits];
+            printable(&[unpadded, format!("0...{size}").as_bytes()].concat())
+        }
+        Ok(Packet::Lab(_, Message::Checksum { seq, sha256, start })) => {
+            let [a, b, ..] = sha256;
+            let [c, d, ..] = start;
+            format!("c | {seq} | sha256:{a:02x}{b:02x}... | start:{c:02x}{d:02x}...")
+        }
         Ok(Packet::Windowed(bytes)) => format!("<{} binary bytes>", bytes.len()),
         _ => printable(datagram),
     }
 }
 
-/// Long runs of zeros, as an offering start has them, are no news.
+/// The spelling, type and number that a text from [`words`] begins with, as in `d | 3`.
+pub fn headline(text: &str) -> Option<(Spelling, u8, u64)> {
+    let kind = *text.as_bytes().first()?;
+    let (spelling, behind) = match text.get(1..)? {
+        behind if behind.starts_with(" | ") => (Spelling::Spaced, behind.get(3..)?),
+        behind => (Spelling::Compact, behind.strip_prefix('|')?),
+    };
+    let digits = behind.len() - behind.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    Some((spelling, kind, behind.get(..digits)?.parse().ok()?))
+}
+
 fn printable(datagram: &[u8]) -> String {
     let text = datagram.escape_ascii().to_string();
-    let text = match text.find("000000") {
-        Some(at) => format!("{}0...{}", &text[..at], text[at..].trim_start_matches('0')),
-        None => text,
-    };
     if text.len() <= WORDS_MAX {
         return text;
     }
@@ -166,10 +183,18 @@ mod tests {
             (b"", "(empty)"),
             (b"\x00\xffgarbage\n", r"\x00\xffgarbage\n"),
             (b"\xff\xff", "<2 binary bytes>"),
-            (b"s | 5 | f | 00000000000000042", "s | 5 | f | 0...42"),
+            (b"s | 5 | f | 0000000000000000000000042", "s | 5 | f | 0...42"),
+            (b"a | 10000000 | 1024", "a | 10000000 | 1024"),
         ] {
             assert_eq!(words(datagram), text);
         }
+        let checksum = Message::Checksum { seq: 9, sha256: [0xab; 32], start: [7; 16] };
+        let checksum = checksum.to_datagram(Spelling::Spaced).unwrap();
+        assert_eq!(words(&checksum), "c | 9 | sha256:abab... | start:0707...");
+        assert_eq!(headline("s | 5 | f | 0...42"), Some((Spelling::Spaced, b's', 5)));
+        assert_eq!(headline("d|1|<3 bytes>"), Some((Spelling::Compact, b'd', 1)));
+        assert_eq!(headline("a | 7"), Some((Spelling::Spaced, b'a', 7)));
+        assert_eq!([headline("(empty)"), headline("d | x"), headline("")], [None; 3]);
         let long = [&b"s | 0 | "[..], &[b'n'; 300], b".jpg | 17"].concat();
         assert!(words(&long).len() <= WORDS_MAX && words(&long).ends_with("nnnnnnn.jpg | 17"), "{}", words(&long));
         assert!(words(&[7; 2000]).len() <= WORDS_MAX);

@@ -1,0 +1,102 @@
+//! How a server answers: which number, how often, and what it announces.
+
+use super::play::{Play, QUIET, Scope, ServerCase, case, some_chunks};
+use crate::app::check::content::letters;
+use crate::app::check::finding::Fault;
+use crate::packet::MAX_DATAGRAM;
+use crate::packet::lab::Spelling;
+use crate::trace::words;
+
+pub(super) fn cases() -> Vec<ServerCase> {
+    vec![
+        case(
+            "start-answered",
+            "A start is acknowledged with the next number, whatever number it had.",
+            Scope::All,
+            start_answered,
+        ),
+        case("buffer-size", "A datagram of exactly the announced buffer size arrives whole.", Scope::All, buffer_size),
+        case("answers-once", "Every message gets one answer, and nothing is sent unasked.", Scope::All, answers_once),
+        case(
+            "ack-not-answered",
+            "An acknowledgement is never answered: two servers would talk to each other for ever.",
+            Scope::All,
+            ack_not_answered,
+        ),
+    ]
+}
+
+fn start_answered(play: &mut Play<'_>) -> Result<(), Fault> {
+    let firsts: &[u64] = if play.spelling == Spelling::Spaced { &[0, 39, 1_207_959_552] } else { &[0] };
+    for first in firsts {
+        let mut talk = play.talk_from(*first)?;
+        let answered = talk.start(&format!("start-answered-{first}.txt"), 10);
+        play.blame(answered)?;
+    }
+    Ok(())
+}
+
+fn buffer_size(play: &mut Play<'_>) -> Result<(), Fault> {
+    let name = play.name();
+    let mut talk = play.talk()?;
+    let content = letters(2 * talk.chunk_max(), "full");
+    talk.start(&name, content.len())?;
+    let size = talk.bufsize;
+    if play.spelling == Spelling::Spaced && !talk.announced {
+        return Err(Fault::broken("the start's acknowledgement announces no buffer size: the third field is missing"));
+    }
+    if !(64..=MAX_DATAGRAM).contains(&size) {
+        return Err(Fault::broken(format!("a buffer of {size} bytes was announced; 64 to {MAX_DATAGRAM} are usable")));
+    }
+    talk.put_rest(&content, 1)?;
+    talk.saved(&name, &content)?;
+    if play.spelling == Spelling::Spaced {
+        play.remark(format!("{size} bytes announced"));
+    }
+    Ok(())
+}
+
+fn answers_once(play: &mut Play<'_>) -> Result<(), Fault> {
+    let name = play.name();
+    let mut talk = play.talk()?;
+    let mut faults = Vec::new();
+    let content = some_chunks(&talk, 3);
+    let chunk = talk.chunk_max();
+    let start = talk.start_message(&name, content.len());
+    let messages = content.chunks(chunk).enumerate().map(|(index, bytes)| talk.data_message(index + 1, bytes));
+    for message in std::iter::once(start).chain(messages.collect::<Vec<_>>()) {
+        talk.send(&message);
+        let replies = talk.replies(QUIET)?;
+        let said = replies.iter().map(|reply| format!("`{}`", words(reply))).collect::<Vec<_>>().join(", ");
+        let asked = words(&message);
+        match replies.len() {
+            0 => {
+                talk.stage.alive(&format!("`{asked}`"))?;
+                faults.push(format!("`{asked}` got no answer within {} s", QUIET.as_secs_f64()));
+            }
+            1 => {}
+            count => faults.push(format!("`{asked}` got {count} answers: {said}")),
+        }
+    }
+    faults.into_iter().for_each(|fault| play.fault(fault));
+    Ok(())
+}
+
+fn ack_not_answered(play: &mut Play<'_>) -> Result<(), Fault> {
+    let name = play.name();
+    let mut talk = play.talk()?;
+    let messages: &[&[u8]] = match play.spelling {
+        Spelling::Spaced => &[b"a | 1", b"a | 1 | 1024"],
+        Spelling::Compact => &[b"a|1", b"a|0"],
+    };
+    for message in messages {
+        talk.send(message);
+        if let Some(reply) = talk.reply(QUIET)? {
+            let why = format!("`{}` was answered with `{}`", words(message), words(&reply));
+            return Err(Fault::broken(why));
+        }
+        talk.stage.alive(&format!("`{}`", words(message)))?;
+    }
+    let content = some_chunks(&talk, 2);
+    talk.copy(&name, &content)
+}

@@ -1,0 +1,101 @@
+//! What the command lines of all programs have in common.
+
+use crate::app::exit;
+use crate::io::events::{JsonReport, Report, Volume};
+use crate::io::progress::HumanReport;
+use crate::packet::Spelling;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a program speaks to whoever started it.
+#[derive(Args, Clone, Debug)]
+pub struct Speech {
+    /// One JSON object a line on standard output, for programs.
+    #[arg(long)]
+    pub json: bool,
+    /// Say only what goes wrong.
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Say more.
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
+}
+
+impl Speech {
+    /// Where notes go.
+    pub fn report(&self) -> Box<dyn Report> {
+        let volume = match (self.quiet, self.verbose) {
+            (true, _) => Volume::Quiet,
+            (_, true) => Volume::Verbose,
+            _ => Volume::Normal,
+        };
+        if self.json { Box::new(JsonReport) } else { Box::new(HumanReport::new(volume)) }
+    }
+}
+
+/// Recording what passes, to look at it.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Picture")]
+pub struct RecordArgs {
+    /// Print the exchange as a ladder when it is over.
+    #[arg(long, conflicts_with = "json")]
+    pub ladder: bool,
+    /// Write down every datagram as it passes, one JSON object a line; `lab_check draw FILE` draws it later.
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub trace: Option<PathBuf>,
+}
+
+/// See [`Spelling`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "they are named as the spellings are")]
+pub enum SpellingArg {
+    Spaced,
+    Compact,
+}
+
+impl From<SpellingArg> for Spelling {
+    fn from(spelling: SpellingArg) -> Self {
+        match spelling {
+            SpellingArg::Spaced => Spelling::Spaced,
+            SpellingArg::Compact => Spelling::Compact,
+        }
+    }
+}
+
+/// A positive number of seconds, decimals allowed; at most a week.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    const WEEK: f64 = 7.0 * 24.0 * 3600.0;
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.001..=WEEK).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("it must be a number of seconds, more than 0 and at most 604800 (a week)".into()),
+    }
+}
+
+/// Bytes, with or without a unit.
+pub(super) fn file_size(text: &str) -> Result<u64, String> {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|last: char| last.is_ascii_alphabetic());
+    let factor: u64 = match &lower[digits.len()..] {
+        "" | "b" => 1,
+        "k" | "kb" => 1000,
+        "m" | "mb" => 1000_u64.pow(2),
+        "g" | "gb" => 1000_u64.pow(3),
+        "t" | "tb" => 1000_u64.pow(4),
+        "ki" => 1 << 10,
+        "mi" => 1 << 20,
+        "gi" => 1 << 30,
+        "ti" => 1 << 40,
+        _ => return Err("the unit is one of k, m, g, t, ki, mi, gi, ti, or none for bytes".into()),
+    };
+    let count: u64 = digits.parse().map_err(|_| "it must be a whole number, as in 500m".to_string())?;
+    count.checked_mul(factor).ok_or_else(|| "it is larger than any file".to_string())
+}
+
+/// Ends the program as clap does when a command line makes no sense.
+pub fn usage_error(command: &mut clap::Command, message: &str) -> ! {
+    let error = command.error(clap::error::ErrorKind::ValueValidation, message);
+    // Standard error may be closed; the exit code tells all the same.
+    let _ = error.print();
+    std::process::exit(exit::USAGE.into())
+}

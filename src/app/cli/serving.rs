@@ -1,0 +1,125 @@
+//! The servers' command lines.
+
+use super::common::{RecordArgs, Speech, file_size, seconds};
+use super::weather::WeatherArgs;
+use crate::endpoint::Config;
+use crate::io::store::Policy;
+use crate::packet::MAX_DATAGRAM;
+use crate::weather::Misbehaviour;
+use clap::{Args, Parser};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Receives files over UDP.
+///
+/// Speaks the lab's protocol in both spellings with any client, and verifies the end with our own.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "server", version, after_help = SERVER_EXAMPLES)]
+pub struct ServerArgs {
+    /// All of them; the bad server has the same.
+    #[command(flatten)]
+    pub serving: ServingArgs,
+    /// Draw each exchange as a sequence diagram into this folder, as this server sees it.
+    #[arg(long, value_name = "DIR", help_heading = "Picture")]
+    pub diagram: Option<PathBuf>,
+}
+
+/// What the honest and the bad server have in common.
+#[derive(Args, Clone, Debug)]
+#[expect(missing_docs, reason = "the help texts are the documentation")]
+pub struct ServingArgs {
+    /// UDP port to listen on; 0 takes a free one and says which.
+    pub port: Option<u16>,
+    /// Folder beneath which files are saved.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub root: PathBuf,
+    /// Address to listen at; `::` serves IPv6 and IPv4.
+    #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
+    pub bind: IpAddr,
+    /// Largest datagram announced to clients, in bytes (64 to 65507). The default fits a 1500-byte path.
+    #[arg(long, value_name = "BYTES", default_value_t = 1400, value_parser = clap::value_parser!(u32).range(64..=MAX_DATAGRAM as i64))]
+    pub bufsize: u32,
+    /// Forget a transfer that hears nothing for this long, in seconds.
+    #[arg(long, value_name = "SECS", default_value = "30", value_parser = seconds)]
+    pub idle_timeout: Duration,
+    /// Transfers at once.
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_sessions: u32,
+    /// Transfers at once from one address.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_sessions_per_address: u32,
+    /// Refuse larger files; bytes, or with a unit as in 500m or 4g (powers of 1000; ki, mi, gi: of 1024).
+    #[arg(long, value_name = "SIZE", value_parser = file_size)]
+    pub max_size: Option<u64>,
+    /// Never overwrite an existing file.
+    #[arg(long)]
+    pub no_clobber: bool,
+    /// Also take names that begin with a dot, as .bashrc does.
+    #[arg(long)]
+    pub allow_hidden: bool,
+    /// End with exit code 0 after so many completed transfers.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub exit_after: Option<u64>,
+    #[command(flatten)]
+    pub record: RecordArgs,
+    #[command(flatten)]
+    pub speech: Speech,
+}
+
+impl ServingArgs {
+    /// The endpoint's limits.
+    pub fn config(&self) -> Config {
+        Config {
+            bufsize: self.bufsize as usize,
+            max_sessions: self.max_sessions as usize,
+            max_sessions_per_address: self.max_sessions_per_address as usize,
+            idle_timeout: self.idle_timeout,
+            ..Config::default()
+        }
+    }
+
+    /// The store's rules.
+    pub fn policy(&self) -> Policy {
+        Policy { no_clobber: self.no_clobber, allow_hidden: self.allow_hidden, max_size: self.max_size, sync: true }
+    }
+}
+
+/// The same server behind bad weather, or with a named misbehaviour: for trying out clients.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "bad_server", version, after_help = BAD_SERVER_EXAMPLES)]
+#[expect(missing_docs, reason = "the help texts are the documentation")]
+pub struct BadServerArgs {
+    #[command(flatten)]
+    pub serving: ServingArgs,
+    #[command(flatten)]
+    pub weather: WeatherArgs,
+    /// What the server does wrong on purpose; see --list.
+    #[arg(long, value_name = "NAME", value_parser = |name: &str| name.parse::<Misbehaviour>())]
+    pub misbehave: Option<Misbehaviour>,
+    /// List the misbehaviours and end.
+    #[arg(long)]
+    pub list: bool,
+    /// Compare every file with this one: exit code 5 if one differs or does not arrive (use with --exit-after).
+    #[arg(long, value_name = "FILE")]
+    pub expect: Option<PathBuf>,
+    /// Draw the exchange as a sequence diagram, with the fate of every datagram; a second one goes to FILE-2.svg.
+    #[arg(long, value_name = "FILE.svg", help_heading = "Picture")]
+    pub diagram: Option<PathBuf>,
+}
+
+const SERVER_EXAMPLES: &str = "Examples:
+  server 12300                       receive into the current folder
+  server 12300 --root inbox --bind ::  from IPv6 and IPv4 into a folder
+  server 0 --json --exit-after 1     a free port, one file, events for programs
+
+Exit codes: 0 ended after --exit-after, 2 usage, 130 interrupted (143: terminated), 1 anything else.";
+
+const BAD_SERVER_EXAMPLES: &str = "Examples:
+  bad_server 12300 --fault loss=20%,dup=5%
+  bad_server 12300 --weather lab --seed 7
+  bad_server 12300 --misbehave stale-acks --expect photo.jpg --exit-after 1
+  bad_server --list
+
+Exit codes: 0 ended as asked (with --expect: every file exact), 2 usage, 5 a file differed or did not arrive,
+130 interrupted, 1 anything else.";
