@@ -95,6 +95,8 @@ struct Peer {
     outward: Link<Tag>,
     /// Answers that a misbehaviour keeps for a while, before the weather gets them.
     held: Link<Tag>,
+    /// An answer that waits for the next one.
+    kept: Option<(Tag, Vec<u8>)>,
     account: Account,
     /// The start, as the peer sent it, of the transfer that the account is about.
     start: Vec<u8>,
@@ -130,6 +132,7 @@ impl HostileServer {
             inward: Link::new(weather.inward, seed),
             outward: Link::new(weather.outward, seed + 1),
             held: Link::new(late, seed + 2),
+            kept: None,
             account: Account::default(),
             start: Vec::new(),
             before: (Counts::default(), Counts::default()),
@@ -222,6 +225,9 @@ impl HostileServer {
         let peer = self.peer(to);
         let Companions { before, fate } = peer.script.companions(misbehaviour, via, &bytes);
         peer.account.misbehaved += u64::from(!before.is_empty() || fate != AnswerFate::Goes);
+        if let Some((tag, bytes)) = peer.kept.take() {
+            peer.outward.send(now, tag, bytes);
+        }
         for (via, bytes) in before {
             self.dispatch(via, to, bytes, AnswerFate::Goes, now);
         }
@@ -240,6 +246,7 @@ impl HostileServer {
         let noted = self.record_sent(to, Side::Server, &bytes, now);
         match (fate, &mut self.recordings) {
             (AnswerFate::Late, _) => self.peer(to).held.send(now, (via, noted), bytes),
+            (AnswerFate::Kept, _) => self.peer(to).kept = Some(((via, noted), bytes)),
             (AnswerFate::Lost, Some(recordings)) => recordings.lost(to, noted, now),
             (AnswerFate::Lost, None) => {}
             (AnswerFate::Goes | AnswerFate::Twice, _) => self.peer(to).outward.send(now, (via, noted), bytes),

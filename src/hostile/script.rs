@@ -39,6 +39,8 @@ pub(super) enum AnswerFate {
     Goes,
     Twice,
     Late,
+    /// Until there is another answer for this peer.
+    Kept,
     Lost,
 }
 
@@ -92,7 +94,7 @@ impl Script {
             }
             Some(Misbehaviour::DuplicateAcks) => fate = AnswerFate::Twice,
             Some(Misbehaviour::LateAcks) => fate = AnswerFate::Late,
-            Some(Misbehaviour::LateAck) if is_data_ack && self.data_acks == LATE_ONE => fate = AnswerFate::Late,
+            Some(Misbehaviour::LateAck) if is_data_ack && self.data_acks == LATE_ONE => fate = AnswerFate::Kept,
             Some(Misbehaviour::StaleAcks) => before.extend(self.previous_ack.clone().map(|ack| (main, ack))),
             Some(Misbehaviour::FutureAcks) => before.extend(future(answer).map(|ack| (main, ack))),
             Some(Misbehaviour::Garbage) => before.extend([(main, Vec::new()), (main, GARBAGE.to_vec())]),

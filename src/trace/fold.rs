@@ -204,8 +204,8 @@ fn limit(mut rows: Vec<Row>, crossings: &[Crossing], remarks: &[Remark]) -> Vec<
     // No answer begins a part, and no message that may be answered ends one.
     let is_by = |row: &Row, side| matches!(row, Row::Crossing(index) if crossings[*index].by == side);
     let (head, tail) = (ROWS_MAX * 2 / 3, rows.len() - ROWS_MAX / 3);
-    let tail = (tail..rows.len()).find(|row| !is_by(&rows[*row], Side::Server)).unwrap_or(tail);
-    let head = (1..=head).rev().find(|row| !is_by(&rows[row - 1], Side::Client)).unwrap_or(head);
+    let tail = (tail..tail + CUT_REACH).find(|row| !is_by(&rows[*row], Side::Server)).unwrap_or(tail);
+    let head = (head - CUT_REACH..=head).rev().find(|row| !is_by(&rows[row - 1], Side::Client)).unwrap_or(head);
     let tail = rows.split_off(tail);
     let middle = rows.split_off(head);
     let mut totals = Totals::default();
@@ -242,6 +242,9 @@ const REPEATS: usize = 2;
 
 /// The shortest run that is folded, in messages.
 const RUN_MIN: usize = 4;
+
+/// How far the place for a cut is looked for, in rows.
+const CUT_REACH: usize = 8;
 
 /// More rows than this are not drawn.
 const ROWS_MAX: usize = 240;

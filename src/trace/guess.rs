@@ -9,6 +9,8 @@ use std::time::Duration;
 pub fn at_server(crossings: &mut [Crossing]) {
     let quickest = quickest(crossings);
     let mut open = VecDeque::new();
+    // What came since the last message and answers nothing.
+    let mut strays: Vec<usize> = Vec::new();
     for index in 0..crossings.len() {
         if crossings[index].by == Side::Client {
             if crossings[index].fate == Fate::Unknown {
@@ -17,20 +19,29 @@ pub fn at_server(crossings: &mut [Crossing]) {
             if open.len() > OPEN_MAX {
                 open.pop_front();
             }
+            strays.clear();
             continue;
         }
         let Some(came) = crossings[index].arrived() else { continue };
         let asked = answered(crossings, &open, index, quickest).and_then(|position| open.remove(position));
         let Some(asked) = asked else {
             crossings[index].sent = Moment { at: came.at.saturating_sub(quickest / 2), order: came.order };
+            strays.push(index);
             continue;
         };
         let left = crossings[asked].sent.at;
         let there = left + came.at.saturating_sub(left) / 2;
-        let at = Moment { at: there, order: crossings[index].sent.order };
+        let at = Moment { at: there, order: crossings[asked].sent.order };
         crossings[asked].arrivals.push(Arrival { at, damaged: false, late: false });
         crossings[asked].fate = Fate::Arrived;
         crossings[index].sent = Moment { at: there, order: came.order };
+        for stray in strays.drain(..) {
+            let came = crossings[stray].arrived().unwrap_or_default().at;
+            if came >= there && came.saturating_sub(left) >= quickest - quickest / 4 {
+                // What can be a consequence of the message did not leave before it came.
+                crossings[stray].sent.at = crossings[stray].sent.at.max(there);
+            }
+        }
     }
     for crossing in crossings {
         // An error is never answered.

@@ -3,7 +3,7 @@
 use super::crossing::{Arrival, Crossing, Fate, Missing, Moment, Remark, Totals, Wait};
 use super::fold::{self, Row};
 use super::guess;
-use super::quantity::span;
+use super::quantity::{ordinal, span, thousands};
 use super::step::{Did, Exchange, Side, Vantage};
 use crate::name::Printable;
 use std::collections::HashMap;
@@ -119,13 +119,37 @@ impl Story {
         gap > self.usual.saturating_mul(5) / 2
     }
 
-    /// How long a message took, if the recording shows it: from one end it shows the round trip only.
-    pub fn lateness(&self, crossing: &Crossing, arrival: &Arrival) -> String {
+    /// What is said of a message that did not come, as far as is known.
+    pub fn end_of(&self, crossing: &Crossing) -> Option<&'static str> {
+        match (crossing.fate, self.vantage) {
+            (Fate::Arrived | Fate::Damaged, _) => None,
+            (Fate::Lost, _) => Some("lost"),
+            (Fate::Unanswered, Vantage::Server) => Some("lost?"),
+            (Fate::Unanswered, Vantage::Client | Vantage::Both) => Some("no answer"),
+            (Fate::Unknown, _) => Some("?"),
+        }
+    }
+
+    /// What is said of an arrival. From one end a recording shows how long the round trip took, not the way.
+    pub fn said_of(&self, crossing: &Crossing, copy: usize) -> Vec<String> {
+        let Some(arrival) = crossing.arrivals.get(copy) else { return Vec::new() };
         let took = arrival.at.at.saturating_sub(crossing.sent.at);
-        match self.vantage {
+        let late = match self.vantage {
+            _ if copy > 0 || arrival.damaged => "late".into(),
             Vantage::Both => format!("late {}", span(took)),
             Vantage::Client | Vantage::Server => format!("after {}", span(took.saturating_mul(2))),
-        }
+        };
+        let copied = (copy > 0).then(|| "copy".into());
+        let damaged = arrival.damaged.then(|| "damaged".into());
+        [copied, damaged, arrival.late.then_some(late)].into_iter().flatten().collect()
+    }
+
+    /// What is said of a message when it leaves.
+    pub fn said_at(&self, crossing: &Crossing) -> Vec<String> {
+        let again = (crossing.nth > 1).then(|| format!("again ({})", ordinal(crossing.nth)));
+        let copies = crossing.arrivals.len().saturating_sub(1) as u64;
+        let many = (crossing.arrivals.len() > ARRIVALS_MAX).then(|| format!("{} copies", thousands(copies)));
+        [again, many].into_iter().flatten().collect()
     }
 }
 
@@ -214,7 +238,8 @@ fn waits(crossings: &[Crossing]) -> Vec<Wait> {
         if let Some(from) = last
             && is_same(&crossings[from], crossing)
         {
-            waits.push(Wait { from, to: index, waited: crossing.sent.at.saturating_sub(crossings[from].sent.at) });
+            let waited = crossing.sent.at.saturating_sub(crossings[from].sent.at);
+            waits.extend((waited >= WAIT_LEAST).then_some(Wait { from, to: index, waited }));
         }
         last = Some(index);
     }
@@ -266,10 +291,13 @@ fn printable(text: &str) -> String {
 }
 
 /// Of one message, so many copies are shown.
-pub const ARRIVALS_MAX: usize = 4;
+const ARRIVALS_MAX: usize = 4;
 
 /// What is less late than this is not worth a word.
 const LATE_LEAST: Duration = Duration::from_millis(40);
+
+/// Whoever sends a message again sooner has not waited for anything.
+const WAIT_LEAST: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {

@@ -6,9 +6,9 @@ mod legend;
 
 use super::crossing::{Crossing, Fate};
 use super::fold::Row;
-use super::quantity::{STAMP_WIDTH, decimals, fitted, ordinal, span, wrapped};
-use super::step::{Exchange, Side, Vantage};
-use super::story::{ARRIVALS_MAX, Story};
+use super::quantity::{STAMP_WIDTH, decimals, fitted, span, wrapped};
+use super::step::{Exchange, Side};
+use super::story::Story;
 use ink::{Anchor, CLIENT, Ink, SERVER, escape};
 use layout::{Layout, layout};
 use std::fmt::Write;
@@ -100,14 +100,8 @@ impl Drawing<'_> {
             Side::Client => "there",
             Side::Server => "back",
         };
-        match crossing.fate {
-            Fate::Lost => self.stopped(crossing, from, "lost", "cross", "lost"),
-            Fate::Unanswered if self.story.vantage == Vantage::Client => {
-                self.stopped(crossing, from, "guess", "cross", "no answer");
-            }
-            Fate::Unanswered => self.stopped(crossing, from, "guess", "cross", "lost?"),
-            Fate::Unknown => self.stopped(crossing, from, "unknown", "", "?"),
-            Fate::Arrived | Fate::Damaged => {}
+        if let Some(word) = self.story.end_of(crossing) {
+            self.stopped(crossing, from, word);
         }
         let arrivals = self.layout.arrivals.get(&index).map(Vec::as_slice).unwrap_or_default();
         for (copy, (arrival, to)) in crossing.arrivals.iter().zip(arrivals).enumerate() {
@@ -118,29 +112,14 @@ impl Drawing<'_> {
             };
             let class = if copy > 0 { format!("{class} ladder-copy") } else { class.to_string() };
             self.ink.arrow(&class, crossing.by, from, *to);
-            let labels = [
-                (copy > 0).then(|| "copy".to_string()),
-                arrival.damaged.then(|| "damaged".to_string()),
-                arrival.late.then(|| match copy > 0 || arrival.damaged {
-                    true => "late".to_string(),
-                    false => self.story.lateness(crossing, arrival),
-                }),
-            ];
-            let label = labels.into_iter().flatten().collect::<Vec<_>>().join(", ");
+            let label = self.story.said_of(crossing, copy).join(", ");
             self.beside(crossing.by.other(), *to, if arrival.damaged { "harm" } else { "tag" }, &label);
         }
     }
 
     /// The text above the beginning of an arrow.
     fn said(&mut self, crossing: &Crossing, y: f64) {
-        let mut tags = Vec::new();
-        if crossing.nth > 1 {
-            tags.push(format!("again ({})", ordinal(crossing.nth)));
-        }
-        if crossing.arrivals.len() > ARRIVALS_MAX {
-            tags.push(format!("{} copies", crossing.arrivals.len() - 1));
-        }
-        let tag = tags.join(", ");
+        let tag = self.story.said_at(crossing).join(", ");
         let room = SAID_WIDTH - if tag.is_empty() { 0 } else { tag.len() + 2 };
         let (x, anchor) = match crossing.by {
             Side::Client => (CLIENT + 14.0, Anchor::Start),
@@ -153,10 +132,15 @@ impl Drawing<'_> {
     }
 
     /// A message that does not come, as far as is known.
-    fn stopped(&mut self, crossing: &Crossing, from: f64, line: &str, cross: &str, word: &str) {
+    fn stopped(&mut self, crossing: &Crossing, from: f64, word: &str) {
+        let line = match crossing.fate {
+            Fate::Unanswered => "guess",
+            Fate::Unknown => "unknown",
+            Fate::Lost | Fate::Arrived | Fate::Damaged => "lost",
+        };
         let (x, y) = self.ink.stump(line, crossing.by, from);
-        if !cross.is_empty() {
-            self.ink.cross(cross, (x, y));
+        if crossing.fate != Fate::Unknown {
+            self.ink.cross("cross", (x, y));
         }
         let (x, anchor) = match crossing.by {
             Side::Client => (x + 15.0, Anchor::Start),
@@ -339,7 +323,7 @@ const TAG_LETTER: f64 = 8.5;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::Recorder;
+    use crate::trace::{Recorder, Vantage};
     use std::time::{Duration, Instant};
 
     fn exchange() -> Exchange {

@@ -2,9 +2,9 @@
 
 use super::crossing::{Arrival, Crossing, Fate, Moment};
 use super::fold::Row;
-use super::quantity::{STAMP_WIDTH, decimals, fitted, ordinal, span, wrapped};
+use super::quantity::{STAMP_WIDTH, decimals, fitted, span, wrapped};
 use super::step::{Exchange, Side, Vantage};
-use super::story::{ARRIVALS_MAX, Event, Story};
+use super::story::{Event, Story};
 use std::collections::HashMap;
 
 /// Draws `exchange` with characters, in lines of at most `width` columns (of 80 to 110 at any rate). With `color`, what went
@@ -93,8 +93,7 @@ impl Ladder<'_> {
             Event::Departs(index) => {
                 let crossing = &self.story.crossings[index];
                 let comes_next = next == Some(Event::Arrives(index, 0));
-                let arrival = crossing.arrivals.first().filter(|_| comes_next);
-                self.departure(at, crossing, arrival);
+                self.departure(at, crossing, comes_next);
             }
             // Told together with its departure.
             Event::Arrives(index, 0) if previous == Some(Event::Departs(index)) => {}
@@ -119,63 +118,40 @@ impl Ladder<'_> {
         }
     }
 
-    fn departure(&mut self, at: Moment, crossing: &Crossing, arrival: Option<&Arrival>) {
-        let mut remarks = Vec::new();
-        let mut colour = Colour::Plain;
-        if crossing.nth > 1 {
-            remarks.push(format!("again ({})", ordinal(crossing.nth)));
-            colour = Colour::Yellow;
-        }
-        if let Some(arrival) = arrival {
-            if arrival.late {
-                remarks.push(self.story.lateness(crossing, arrival));
-                colour = Colour::Yellow;
-            }
-            if arrival.damaged {
-                remarks.push("damaged".into());
-                colour = Colour::Red;
-            }
-        }
-        if crossing.arrivals.len() > ARRIVALS_MAX {
-            remarks.push(format!("{} copies", crossing.arrivals.len() - 1));
-        }
+    /// A message leaves, and perhaps comes at once.
+    fn departure(&mut self, at: Moment, crossing: &Crossing, comes_next: bool) {
+        let arrival = crossing.arrivals.first().filter(|_| comes_next);
         let end = match (crossing.fate, arrival) {
-            (_, Some(arrival)) if arrival.damaged => End::Damaged,
+            (_, Some(Arrival { damaged: true, .. })) => End::Damaged,
             (_, Some(_)) => End::Tip,
-            (Fate::Arrived | Fate::Damaged, None) => End::Away,
-            (Fate::Unknown, None) => End::Away,
             (Fate::Lost | Fate::Unanswered, None) => End::Cross,
+            (Fate::Arrived | Fate::Damaged | Fate::Unknown, None) => End::Away,
         };
-        match crossing.fate {
-            Fate::Lost => remarks.push("lost".into()),
-            Fate::Unanswered if self.story.vantage == Vantage::Client => remarks.push("no answer".into()),
-            Fate::Unanswered => remarks.push("lost?".into()),
-            Fate::Unknown => remarks.push("?".into()),
-            Fate::Arrived | Fate::Damaged => {}
+        let mut remarks = self.story.said_at(crossing);
+        if comes_next {
+            remarks.extend(self.story.said_of(crossing, 0));
         }
-        if end == End::Cross {
-            colour = Colour::Red;
-        }
+        remarks.extend(self.story.end_of(crossing).map(Into::into));
+        let colour = match end {
+            End::Damaged | End::Cross => Colour::Red,
+            End::Tip | End::Away | End::Arrival if remarks.is_empty() => Colour::Plain,
+            End::Tip | End::Away | End::Arrival => Colour::Yellow,
+        };
         let line = arrow(crossing.by, &crossing.text, self.middle, end);
         self.line(at, &line, &remarks.join(", "), colour);
     }
 
+    /// A message that left in another line comes.
     fn arrival(&mut self, at: Moment, index: usize, copy: usize) {
         let crossing = &self.story.crossings[index];
-        let Some(arrival) = crossing.arrivals.get(copy) else { return };
-        let remarks = [
-            (copy > 0).then(|| "copy".to_string()),
-            arrival.damaged.then(|| "damaged".to_string()),
-            arrival.late.then(|| self.story.lateness(crossing, arrival)),
-        ];
-        let remark = remarks.into_iter().flatten().collect::<Vec<_>>().join(", ");
-        let colour = match (arrival.damaged, arrival.late || copy > 0) {
-            (true, _) => Colour::Red,
-            (false, true) => Colour::Yellow,
-            (false, false) => Colour::Plain,
+        let remarks = self.story.said_of(crossing, copy);
+        let colour = match crossing.arrivals.get(copy) {
+            Some(Arrival { damaged: true, .. }) => Colour::Red,
+            _ if remarks.is_empty() => Colour::Plain,
+            _ => Colour::Yellow,
         };
         let line = arrow(crossing.by, &crossing.text, self.middle, End::Arrival);
-        self.line(at, &line, &remark, colour);
+        self.line(at, &line, &remarks.join(", "), colour);
     }
 
     fn foot(&mut self) {
@@ -184,11 +160,15 @@ impl Ladder<'_> {
         for line in wrapped(&summary, self.middle + 10) {
             self.push(&format!("{}{line}", " ".repeat(INDENT)), Colour::Plain);
         }
-        if self.story.totals.unanswered > 0 {
-            let words = match self.story.vantage {
-                Vantage::Server => "lost?: the same message came again, so this answer was perhaps lost",
-                Vantage::Client | Vantage::Both => "no answer: the message was lost, or the answer to it",
-            };
+        let unanswered = match self.story.vantage {
+            Vantage::Server => "lost?: the same message came again, so this answer was perhaps lost",
+            Vantage::Client | Vantage::Both => "no answer: the message was lost, or the answer to it",
+        };
+        let legend = [
+            (self.text.contains('∿'), "∿: under way while something else happens"),
+            (self.story.totals.unanswered > 0, unanswered),
+        ];
+        for (_, words) in legend.into_iter().filter(|(occurs, _)| *occurs) {
             self.push(&format!("{}{words}", " ".repeat(INDENT)), Colour::Grey);
         }
     }
@@ -334,6 +314,7 @@ mod tests {
  1.7030    │◀ a | 2 ────────────────∿                  │  late 1.2 s
 
          5 messages, 1 lost, 1 sent again, 1 late; 1.7 s
+         ∿: under way while something else happens
 ";
         let drawn = text(&exchange(), 80, false);
         assert_eq!(format!("\n{drawn}"), expected);

@@ -40,7 +40,11 @@ pub const MISBEHAVIOURS: &[(Misbehaviour, &str, &str)] = &[
     (Misbehaviour::LoseLastAck, "lose-last-ack", "The acknowledgement that ends a transfer is lost once."),
     (Misbehaviour::DuplicateAcks, "duplicate-acks", "Every acknowledgement is sent twice."),
     (Misbehaviour::LateAcks, "late-acks", "Every acknowledgement is sent 1.2 s late."),
-    (Misbehaviour::LateAck, "late-ack", "One acknowledgement, the second of data, is sent 1.2 s late."),
+    (
+        Misbehaviour::LateAck,
+        "late-ack",
+        "One acknowledgement, the second of data, is held back until its chunk comes again.",
+    ),
     (Misbehaviour::StaleAcks, "stale-acks", "Before each acknowledgement the previous one is sent again."),
     (Misbehaviour::FutureAcks, "future-acks", "Before each acknowledgement one is sent whose number is one too high."),
     (

@@ -76,7 +76,7 @@ fn program(one: &Examination, index: usize, many: bool) -> Markup {
                 strong { (one.summary()) }
                 " · " (one.remark)
             }
-            @for finding in &one.findings { (case(finding, index)) }
+            @for finding in ordered(&one.findings) { (case(finding, index)) }
         }
     }
 }
@@ -91,9 +91,9 @@ fn case(finding: &Finding, index: usize) -> Markup {
             summary {
                 span.mark { (sign(finding.verdict)) }
                 code { (finding.rule.case) }
-                @if !finding.why.is_empty() { span.why { (finding.why) } }
+                @if !finding.why.is_empty() { span.why { (words(&finding.why)) } }
             }
-            p.rule { (finding.rule.rule) }
+            p.rule { (words(finding.rule.rule)) }
             @for exchange in finding.exchanges.iter().take(drawn) {
                 figure { (PreEscaped(svg(exchange, &title(exchange)))) }
             }
@@ -102,6 +102,21 @@ fn case(finding: &Finding, index: usize) -> Markup {
                 p.rule { "What the program printed last:" }
                 pre { (finding.said) }
             }
+        }
+    }
+}
+
+/// What failed stands first.
+fn ordered(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    let failed = |one: &&Finding| one.verdict == Verdict::Fail;
+    findings.iter().filter(failed).chain(findings.iter().filter(move |one| !failed(one)))
+}
+
+/// A sentence in which messages stand between backticks.
+fn words(text: &str) -> Markup {
+    html! {
+        @for (index, part) in text.split('`').enumerate() {
+            @if index % 2 == 0 { (part) } @else { code { (part) } }
         }
     }
 }
@@ -147,6 +162,8 @@ summary { cursor: pointer; overflow-wrap: anywhere; }
 .case.fail .why { display: block; margin: 4px 0 0 1.4em; color: var(--ink); }
 .rule { color: var(--note); margin: 6px 0 6px 1.4em; }
 figure { margin: 10px 0; overflow-x: auto; }
+figure svg { display: block; min-width: 560px; }
+.why code, .rule code { background: var(--page); border-radius: 4px; padding: 0 3px; white-space: nowrap; }
 pre { background: var(--page); border: 1px solid var(--line); border-radius: 6px; padding: 8px; overflow-x: auto;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 8px; }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     words: Vec<String>,
+    /// As it was typed, for people.
+    line: String,
 }
 
 impl Command {
@@ -30,7 +32,7 @@ impl Command {
         // A program without a slash is looked for in the path, even if a file here has its name.
         let stays = |(index, word): &(usize, &String)| *index == 0 && !word.contains('/');
         let absolute = |word: (usize, &String)| if stays(&word) { word.1.clone() } else { absolute(word.1) };
-        Ok(Self { words: words.iter().enumerate().map(absolute).collect() })
+        Ok(Self { words: words.iter().enumerate().map(absolute).collect(), line: words.join(" ") })
     }
 
     /// Whether this placeholder stands in it.
@@ -49,13 +51,13 @@ impl Command {
 
     /// The same command with one placeholder filled in for good.
     pub fn with(&self, name: &str, value: &str) -> Self {
-        let words = self.words.iter().map(|word| word.replace(&format!("{{{name}}}"), value)).collect();
-        Self { words }
+        let fill = |text: &String| text.replace(&format!("{{{name}}}"), value);
+        Self { words: self.words.iter().map(fill).collect(), line: fill(&self.line) }
     }
 
     /// As one line, for people.
     pub fn line(&self) -> String {
-        self.words.join(" ")
+        self.line.clone()
     }
 }
 

@@ -4,6 +4,7 @@ use crate::trace::crossing::{Fate, Moment};
 use crate::trace::step::Side;
 use crate::trace::story::{Event, Story};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// The heights of everything that is drawn, in pixels from the top.
 #[derive(Debug, Default)]
@@ -17,7 +18,7 @@ pub struct Layout {
     /// Of the beginning and the end of a row that stands for many, by the row's index.
     pub folds: HashMap<usize, (f64, f64)>,
     /// Silences that are cut: the middle of the cut, and the time between its ends.
-    pub cuts: Vec<(f64, std::time::Duration)>,
+    pub cuts: Vec<(f64, Duration)>,
     /// Where everything ends.
     pub bottom: f64,
 }
@@ -87,6 +88,7 @@ impl Pen<'_> {
             Event::Remark(index) => {
                 let remark = &self.story.remarks[index];
                 let y = self.speak(remark.by, remark.text.chars().count(), REMARK_BELOW);
+                self.last[slot(remark.by)] += REMARK_BELOW;
                 self.layout.remarks.insert(index, y);
             }
             Event::FoldBegins(row) => {
@@ -118,7 +120,7 @@ impl Pen<'_> {
             self.y = self.y.max(height + reach + WORDS_ROOM);
         }
         self.y = self.y.round();
-        self.last[own] = self.y + if below == REMARK_BELOW { below } else { 0.0 };
+        self.last[own] = self.y;
         self.words[own] = (self.y, below, width);
         self.y
     }
@@ -165,7 +167,7 @@ const TAG_ROOM: usize = 14;
 mod tests {
     use super::*;
     use crate::trace::{Recorder, Vantage};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     /// Pairs of 10 ms at these times, in milliseconds.
     fn pairs(times: &[u64]) -> Story {

@@ -112,7 +112,9 @@ pub(super) fn not_doubled(performance: &Performance) -> Result<String, Fault> {
         later.filter(|(_, times)| *times > 1).map(|(text, times)| format!("`{text}` {times} times")).collect();
     if twice.len() >= DOUBLED_MIN {
         let shown = twice[..twice.len().min(4)].join(", ");
-        return Err(Fault::broken(format!("one acknowledgement came 1.2 s late, and from then on it sent {shown}")));
+        return Err(Fault::broken(format!(
+            "one acknowledgement came late, after its chunk was sent again, and from then on it sent {shown}"
+        )));
     }
     delivered(performance)
 }
