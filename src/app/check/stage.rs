@@ -135,9 +135,14 @@ impl Stage {
         }
     }
 
+    /// What the file has in it now, if there is one.
+    pub fn found(&self, name: &str) -> Option<Vec<u8>> {
+        read(&self.folder()?, name)
+    }
+
     /// Whether the file has exactly this content now.
     pub fn holds(&self, name: &str, content: &[u8]) -> bool {
-        self.folder().and_then(|folder| read(&folder, name)).is_some_and(|found| found == content)
+        self.found(name).is_some_and(|found| found == content)
     }
 
     fn without_file(&self, name: &str, length: usize) -> String {

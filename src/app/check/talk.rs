@@ -1,5 +1,6 @@
 //! A lab client that does on purpose what networks do by accident, and says what came back.
 
+use super::content::difference;
 use super::finding::Fault;
 use super::stage::Stage;
 use crate::io::asker::Asker;
@@ -230,8 +231,21 @@ impl<'a> Talk<'a> {
     /// Copies a file as a correct client does on a perfect network, and looks at what was saved.
     pub fn copy(&mut self, name: &str, content: &[u8]) -> Result<(), Fault> {
         self.start(name, content.len())?;
-        self.put_rest(content, 1)?;
-        self.saved(name, content)
+        self.finish(name, content, 1)
+    }
+
+    /// Sends the chunks from the n-th on, and looks at what was saved; also when it went no further, because that may say why.
+    pub fn finish(&mut self, name: &str, content: &[u8], from: usize) -> Result<(), Fault> {
+        match self.put_rest(content, from) {
+            Ok(()) => self.saved(name, content),
+            Err(Fault::Broken(why)) => {
+                let chunk = self.chunk_max();
+                let found = self.stage.found(name);
+                let differs = found.and_then(|found| difference(content, &found, chunk, |at| self.data_words(at + 1)));
+                Err(Fault::Broken(differs.map_or(why.clone(), |differs| format!("{differs}; {why}"))))
+            }
+            Err(other) => Err(other),
+        }
     }
 
     /// Whether the file is there, as sent in chunks of the full size.

@@ -15,7 +15,7 @@ pub(super) struct Behaviour {
     pub(super) faults: Vec<String>,
     /// How often each chunk was sent, in the order of their first time.
     pub(super) times_sent: Vec<(String, u32)>,
-    /// The longest datagram and its text.
+    /// The longest datagram with a chunk, and its text.
     pub(super) longest: (usize, String),
     /// The smallest buffer that was announced to it.
     pub(super) announced: Option<u64>,
@@ -69,7 +69,7 @@ impl Behaviour {
                     }
                 }
                 Did::Sent { by: Side::Client, text, length, again } => {
-                    if *length > self.longest.0 {
+                    if text.starts_with('d') && *length > self.longest.0 {
                         self.longest = (*length, text.clone());
                     }
                     let first = again.unwrap_or(step.id);

@@ -75,7 +75,7 @@ const PLAIN: &[(&str, &str, Sent, Judge)] = &[
 const MISBEHAVED: &[(&str, &str, Misbehaviour, usize, Judge)] = &[
     (
         "oversize",
-        "No datagram is longer than the buffer that the server announced.",
+        "No chunk's datagram is longer than the buffer that the server announced.",
         Misbehaviour::TinyBuffer,
         4,
         within_buffer,

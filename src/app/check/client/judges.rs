@@ -99,7 +99,7 @@ pub(super) fn within_buffer(performance: &Performance) -> Result<String, Fault> 
             return Err(Fault::broken(explained(performance, "it did not get as far as the first chunk".into())));
         }
     };
-    if *length as u64 > limit && !text.starts_with('s') {
+    if *length as u64 > limit {
         return Err(Fault::broken(format!("`{text}` is a datagram of {length} bytes; the server takes {limit}")));
     }
     delivered(performance)

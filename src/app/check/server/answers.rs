@@ -48,8 +48,7 @@ fn buffer_size(play: &mut Play<'_>) -> Result<(), Fault> {
     if !(64..=MAX_DATAGRAM).contains(&size) {
         return Err(Fault::broken(format!("a buffer of {size} bytes was announced; 64 to {MAX_DATAGRAM} are usable")));
     }
-    talk.put_rest(&content, 1)?;
-    talk.saved(&name, &content)?;
+    talk.finish(&name, &content, 1)?;
     if play.spelling == Spelling::Spaced {
         play.remark(format!("{size} bytes announced"));
     }

@@ -108,7 +108,7 @@ fn start_repeated(play: &mut Play<'_>) -> Result<(), Fault> {
         faults.push(Err(Fault::broken(why)));
     }
     talk.bufsize = announced.1;
-    faults.push(talk.put_rest(&content, 1).and_then(|()| talk.saved(&name, &content)));
+    faults.push(talk.finish(&name, &content, 1));
     faults.into_iter().try_for_each(|fault| play.blame(fault))
 }
 
@@ -128,7 +128,7 @@ fn start_late(play: &mut Play<'_>) -> Result<(), Fault> {
         Fault::Broken(why) => Fault::Broken(format!("after the start came again in the middle of the transfer: {why}")),
         other => other,
     };
-    talk.put_rest(&content, 2).and_then(|()| talk.saved(&name, &content)).map_err(context)
+    talk.finish(&name, &content, 2).map_err(context)
 }
 
 fn data_lost(play: &mut Play<'_>) -> Result<(), Fault> {
@@ -145,7 +145,7 @@ fn data_lost(play: &mut Play<'_>) -> Result<(), Fault> {
         Fault::Broken(why) => Fault::Broken(format!("after 2 s of silence: {why}")),
         other => other,
     };
-    talk.put_rest(&content, 2).and_then(|()| talk.saved(&name, &content)).map_err(after)
+    talk.finish(&name, &content, 2).map_err(after)
 }
 
 fn data_repeated(play: &mut Play<'_>) -> Result<(), Fault> {
@@ -162,8 +162,18 @@ fn data_repeated(play: &mut Play<'_>) -> Result<(), Fault> {
     talk.send(&datagram);
     let what = format!("{} was sent again", talk.data_words(2));
     let acked = talk.await_ack(2, &what).map(drop);
-    let rest = talk.put_rest(&content, 3).and_then(|()| talk.saved(&name, &content));
+    let rest = talk.finish(&name, &content, 3).map_err(|fault| seems_twice(fault, &talk.data_words(2)));
     [acked, rest].into_iter().try_for_each(|result| play.blame(result))
+}
+
+/// A server that counts a chunk twice has too many bytes before the end, and may go no further.
+fn seems_twice(fault: Fault, chunk: &str) -> Fault {
+    match fault {
+        Fault::Broken(why) if why.contains("no answer") => Fault::Broken(format!(
+            "{why}; it seems that {chunk} was stored a second time, and that with it the file is longer than announced"
+        )),
+        other => other,
+    }
 }
 
 fn data_repeated_late(play: &mut Play<'_>) -> Result<(), Fault> {
@@ -178,8 +188,8 @@ fn data_repeated_late(play: &mut Play<'_>) -> Result<(), Fault> {
     let datagram = talk.data_message(1, &content[..chunk]);
     talk.send(&datagram);
     let moved = talk.replies(QUIET)?.iter().find(|reply| talk.acknowledges(reply, 3)).map(|reply| words(reply));
-    let rest = talk.put_rest(&content, 3).and_then(|()| talk.saved(&name, &content));
     let old = talk.data_words(1);
+    let rest = talk.finish(&name, &content, 3).map_err(|fault| seems_twice(fault, &old));
     if let Some(reply) = moved {
         play.fault(format!("a late copy of {old} was answered with `{reply}`, as if it were the next chunk"));
     }
@@ -221,8 +231,7 @@ fn finish_after_gap(talk: &mut Talk<'_>, name: &str, content: &[u8], third_is_ac
         let (missing, expected) = (talk.data_words(2), talk.ack_words(2));
         return Err(Fault::broken(format!("{missing} was sent then, and {expected} did not come")));
     }
-    talk.put_rest(content, if third_is_acked || both { 4 } else { 3 })?;
-    talk.saved(name, content)
+    talk.finish(name, content, if third_is_acked || both { 4 } else { 3 })
 }
 
 fn data_future(play: &mut Play<'_>) -> Result<(), Fault> {
@@ -237,7 +246,7 @@ fn data_future(play: &mut Play<'_>) -> Result<(), Fault> {
     let what = format!("`{}` while `d | 2` was expected", words(&datagram));
     let acked = talk.replies(QUIET)?.iter().find(|reply| talk.acknowledges(reply, AHEAD)).map(|reply| words(reply));
     talk.stage.alive(&what)?;
-    let rest = talk.put_rest(&content, 2).and_then(|()| talk.saved(&name, &content));
+    let rest = talk.finish(&name, &content, 2);
     if let Some(reply) = acked {
         play.fault(format!("{what} was acknowledged with `{reply}`, though the chunks before it are missing"));
     }

@@ -64,7 +64,7 @@ fn survives(play: &mut Play<'_>, messages: &[&[u8]]) -> Result<(), Fault> {
         talk.reply(QUIET / 3)?;
         gone(play, message)?;
     }
-    let rest = talk.put_rest(&content, 2).and_then(|()| talk.saved(&name, &content));
+    let rest = talk.finish(&name, &content, 2);
     answered.into_iter().for_each(|fault| play.fault(fault));
     play.blame(rest)
 }
