@@ -12,10 +12,10 @@ mod table;
 mod talk;
 
 use super::album::{self, Diagrams, print_ladder};
-use super::cli::{CheckArgs, CheckCommand, ClientCheckArgs, DrawArgs, ExamArgs, ServerCheckArgs};
+use super::cli::{CheckArgs, CheckCommand, ClientCheckArgs, DrawArgs, ExamArgs, ServerCheckArgs, one_address};
 use super::exit;
 use crate::io::progress::CaseCounter;
-use crate::io::recording::read_recording;
+use crate::io::recording::{self, read_recording};
 use crate::io::signals::Interrupt;
 use crate::io::udp::Wire;
 use examine::{Examination, Wanted, examine_client, examine_server};
@@ -23,7 +23,6 @@ use finding::{Rule, Verdict};
 use stage::Whom;
 use std::fs;
 use std::io::{self, Write};
-use std::net::ToSocketAddrs;
 use std::path::Path;
 use std::time::Duration;
 use subject::{Command, submissions};
@@ -49,8 +48,7 @@ fn run_server(args: &ServerCheckArgs) -> io::Result<u8> {
     let counter = CaseCounter::new(args.exam.json);
     let examinations = match &args.address {
         Some(address) => {
-            let found = address.to_socket_addrs().map(|mut found| found.next());
-            let Ok(Some(address)) = found else {
+            let Some(address) = one_address(address) else {
                 CheckArgs::refuse(&format!("{address:?} is no server; write HOST:PORT"))
             };
             vec![examine_server(Whom::Address(address), args.strict_course, &wanted, &counter)]
@@ -122,6 +120,11 @@ fn each(
 fn wanted(exam: &ExamArgs, rules: &[Rule]) -> io::Result<Wanted> {
     if let Some(unknown) = exam.only.iter().find(|name| rules.iter().all(|rule| rule.case != **name)) {
         CheckArgs::refuse(&format!("there is no case {unknown:?}; --list shows them all"));
+    }
+    for path in [&exam.report, &exam.csv].into_iter().flatten() {
+        // An examination takes a while; that its report cannot be written is better known before.
+        recording::create(path)
+            .unwrap_or_else(|error| CheckArgs::refuse(&format!("cannot write {}: {error}", path.display())));
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Wanted {
@@ -216,3 +219,33 @@ const JOBS_A_PROCESSOR: usize = 4;
 
 /// How long a case may take.
 const CASE_LIMIT: Duration = Duration::from_secs(45);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_has_every_case() {
+        let manual = include_str!("../../docs/course.md");
+        let (servers, clients) = manual.split_once("## What each case means: clients").unwrap();
+        // The weathers are told of together.
+        let told = |text: &str, case: &str| text.contains(&format!("`{case}`")) || case.starts_with("weather-");
+        let missing: Vec<&str> = server::cases()
+            .iter()
+            .map(|case| (servers, case.rule.case))
+            .chain(client::cases().iter().map(|case| (clients, case.rule.case)))
+            .filter(|(text, case)| !told(text, case))
+            .map(|(_, case)| case)
+            .collect();
+        assert!(missing.is_empty(), "docs/course.md says nothing of {missing:?}");
+    }
+
+    #[test]
+    fn names_are_words_with_hyphens_and_rules_are_sentences() {
+        let rules: Vec<Rule> = server::cases().iter().map(|case| case.rule).collect();
+        for Rule { case, rule } in rules.into_iter().chain(client::cases().iter().map(|case| case.rule)) {
+            assert!(case.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{case}");
+            assert!(rule.ends_with('.') && rule.starts_with(|first: char| first.is_uppercase()), "{case}: {rule}");
+        }
+    }
+}

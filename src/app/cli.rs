@@ -8,7 +8,7 @@ mod serving;
 mod weather;
 
 pub use checking::{CheckArgs, CheckCommand, ClientCheckArgs, DrawArgs, ExamArgs, ServerCheckArgs};
-pub use common::{RecordArgs, Speech, SpellingArg, usage_error};
+pub use common::{RecordArgs, Speech, SpellingArg, one_address, usage_error};
 pub use copying::{ClientArgs, ModeArg};
 pub use linking::LinkArgs;
 pub use serving::{BadServerArgs, ServerArgs, ServingArgs};

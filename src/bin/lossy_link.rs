@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
-use homing::app::cli::{LinkArgs, usage_error};
+use homing::app::cli::{LinkArgs, one_address, usage_error};
 use homing::app::exit;
 use homing::app::link::relay;
 use homing::io::signals::Interrupt;
@@ -10,7 +10,7 @@ use homing::io::udp::Wire;
 use homing::relay::Relay;
 use homing::weather::PRESETS;
 use std::io::Write;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -45,12 +45,10 @@ fn usage(message: &str) -> ! {
     usage_error(&mut LinkArgs::command(), message)
 }
 
-/// `PORT`, `ADDRESS:PORT` or `HOST:PORT`; an IPv4 address is preferred, since most servers here listen there.
+/// `PORT`, `ADDRESS:PORT` or `HOST:PORT`.
 fn address(text: &str, option: &str) -> Result<SocketAddr, String> {
     if let Ok(port) = text.parse::<u16>() {
         return Ok(([127, 0, 0, 1], port).into());
     }
-    let wrong = || format!("{option} {text:?} is no address; write PORT, ADDRESS:PORT or HOST:PORT");
-    let found: Vec<SocketAddr> = text.to_socket_addrs().map_err(|_| wrong())?.collect();
-    found.iter().find(|address| address.is_ipv4()).or(found.first()).copied().ok_or_else(wrong)
+    one_address(text).ok_or_else(|| format!("{option} {text:?} is no address; write PORT, ADDRESS:PORT or HOST:PORT"))
 }

@@ -3,7 +3,7 @@
 use crate::trace::{Exchange, Line};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use thiserror::Error;
 
@@ -73,15 +73,15 @@ pub enum RecordingError {
 pub fn read_recording(path: &Path) -> Result<Vec<Exchange>, RecordingError> {
     let mut exchanges = BTreeMap::new();
     let mut reader = BufReader::new(File::open(path)?);
-    let mut line = String::new();
+    let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        if reader.read_line(&mut line)? == 0 {
+        if reader.by_ref().take(LINE_MAX).read_until(b'\n', &mut line)? == 0 {
             break;
         }
-        let problem = match serde_json::from_str(&line) {
+        let problem = match serde_json::from_slice(&line) {
             Ok(line) => add(&mut exchanges, line).err(),
-            Err(_) if !line.ends_with('\n') => None, // The program was killed while it wrote.
+            Err(_) if !line.ends_with(b"\n") && number > 1 && (line.len() as u64) < LINE_MAX => None, // The program was killed while it wrote.
             Err(error) => Some(error.to_string()),
         };
         if let Some(problem) = problem {
@@ -106,6 +106,9 @@ fn add(exchanges: &mut BTreeMap<u64, Exchange>, line: Line) -> Result<(), String
     }
     Ok(())
 }
+
+/// No line of a recording is longer; what is no recording need not be held in memory to say so.
+const LINE_MAX: u64 = 65_536;
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use crate::io::events::{JsonReport, Report, Volume};
 use crate::io::progress::HumanReport;
 use crate::packet::Spelling;
 use clap::{Args, ValueEnum};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -90,6 +91,12 @@ pub(super) fn file_size(text: &str) -> Result<u64, String> {
     };
     let count: u64 = digits.parse().map_err(|_| "it must be a whole number, as in 500m".to_string())?;
     count.checked_mul(factor).ok_or_else(|| "it is larger than any file".to_string())
+}
+
+/// The address of `ADDRESS:PORT` or `HOST:PORT`; of several an IPv4 one, since most servers here listen there.
+pub fn one_address(text: &str) -> Option<SocketAddr> {
+    let found: Vec<SocketAddr> = text.to_socket_addrs().ok()?.collect();
+    found.iter().find(|address| address.is_ipv4()).or(found.first()).copied()
 }
 
 /// Ends the program as clap does when a command line makes no sense.
