@@ -22,6 +22,8 @@ pub struct Examination {
     pub remark: String,
     /// In the order of the table.
     pub findings: Vec<Finding>,
+    /// Nothing could be examined; all findings have the remark for their reason.
+    pub hopeless: bool,
 }
 
 impl Examination {
@@ -83,7 +85,7 @@ pub fn examine_server(whom: Whom, strict: bool, wanted: &Wanted, counter: &CaseC
     // Of servers with a fixed port only one can run at a time.
     let jobs = if fixed_port { 1 } else { wanted.jobs };
     let findings = side_by_side(&cases, jobs, counter, |case| exam.examine(case), |case| case.rule);
-    Examination { subject, remark, findings }
+    Examination { subject, remark, findings, hopeless: false }
 }
 
 /// Examines a client.
@@ -98,7 +100,7 @@ pub fn examine_client(command: Command, seed: u64, wanted: &Wanted, counter: &Ca
     let remark = format!("{} spelling; --seed {seed}", spelling.word());
     let exam = ClientExam { command, spelling, seed, limit: wanted.limit, interrupt: wanted.interrupt.clone() };
     let findings = side_by_side(&cases, wanted.jobs, counter, |case| exam.examine(case), |case| case.rule);
-    Examination { subject, remark, findings }
+    Examination { subject, remark, findings, hopeless: false }
 }
 
 /// Nothing can be examined: every rule is broken for the same reason.
@@ -111,7 +113,7 @@ fn hopeless(subject: String, why: &str, rules: impl Iterator<Item = Rule>) -> Ex
         said: String::new(),
         took: Duration::ZERO,
     };
-    Examination { subject, remark: why.to_string(), findings: rules.map(finding).collect() }
+    Examination { subject, remark: why.to_string(), findings: rules.map(finding).collect(), hopeless: true }
 }
 
 /// Plays all cases, at most `jobs` at once. The last ones in the table take longest, so they begin first.

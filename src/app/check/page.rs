@@ -57,7 +57,7 @@ fn grid(examinations: &[Examination]) -> Markup {
                             td.count { (one.count(Verdict::Fail)) }
                             @for finding in &one.findings {
                                 td.(finding.verdict.word()) {
-                                    a href={ "#" (anchor(index, finding)) } title=(finding.why) { (sign(finding.verdict)) }
+                                    a href={ "#" (place(one, index, finding)) } title=(finding.why) { (sign(finding.verdict)) }
                                 }
                             }
                         }
@@ -68,15 +68,27 @@ fn grid(examinations: &[Examination]) -> Markup {
     }
 }
 
+/// What failed stands first. Of many programs the rest is folded away.
 fn program(one: &Examination, index: usize, many: bool) -> Markup {
+    let (failed, others): (Vec<_>, Vec<_>) = one.findings.iter().partition(|one| one.verdict == Verdict::Fail);
+    let cases = |findings: &[&Finding]| html! { @for finding in findings { (case(finding, index)) } };
     html! {
         section id={ "s" (index) } {
             @if many { h2 { (one.subject) } }
             p.summary {
                 strong { (one.summary()) }
-                " · " (one.remark)
+                @if one.hopeless { " · nothing could be examined: " } @else { " · " }
+                (words(&one.remark))
             }
-            @for finding in ordered(&one.findings) { (case(finding, index)) }
+            @if !one.hopeless {
+                (cases(&failed))
+                @if many && !others.is_empty() {
+                    details.others {
+                        summary { "the other cases" }
+                        (cases(&others))
+                    }
+                } @else { (cases(&others)) }
+            }
         }
     }
 }
@@ -106,18 +118,20 @@ fn case(finding: &Finding, index: usize) -> Markup {
     }
 }
 
-/// What failed stands first.
-fn ordered(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
-    let failed = |one: &&Finding| one.verdict == Verdict::Fail;
-    findings.iter().filter(failed).chain(findings.iter().filter(move |one| !failed(one)))
-}
-
 /// A sentence in which messages stand between backticks.
 fn words(text: &str) -> Markup {
     html! {
         @for (index, part) in text.split('`').enumerate() {
             @if index % 2 == 0 { (part) } @else { code { (part) } }
         }
+    }
+}
+
+/// Where the finding stands; of what is folded away, the program that it belongs to.
+fn place(one: &Examination, index: usize, finding: &Finding) -> String {
+    match finding.verdict == Verdict::Fail && !one.hopeless {
+        true => anchor(index, finding),
+        false => format!("s{index}"),
     }
 }
 
@@ -158,6 +172,7 @@ summary { cursor: pointer; overflow-wrap: anywhere; }
 .pass .mark, td.pass a { color: var(--pass); }
 .fail .mark, td.fail a { color: var(--fail); }
 .na .mark, td.na a { color: var(--na); }
+.others > summary { color: var(--note); margin: 6px 0; }
 .why { color: var(--note); margin-left: .8em; }
 .case.fail .why { display: block; margin: 4px 0 0 1.4em; color: var(--ink); }
 .rule { color: var(--note); margin: 6px 0 6px 1.4em; }

@@ -9,6 +9,11 @@ use std::io::{self, Write};
 
 /// The table of one program, and its summary.
 pub fn findings(examination: &Examination) -> String {
+    let Examination { subject, remark, .. } = examination;
+    if examination.hopeless {
+        let summary = style(examination.summary()).bold();
+        return format!("{}\nnothing could be examined: {}\n{summary}\n", safe(subject), safe(remark));
+    }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     if !table.is_tty() {
@@ -22,12 +27,7 @@ pub fn findings(examination: &Examination) -> String {
         };
         table.add_row([mark(finding.verdict), Cell::new(finding.rule.case), Cell::new(why)]);
     }
-    format!(
-        "{} ({})\n{table}\n{}\n",
-        safe(&examination.subject),
-        safe(&examination.remark),
-        style(examination.summary()).bold()
-    )
+    format!("{} ({})\n{table}\n{}\n", safe(subject), safe(remark), style(examination.summary()).bold())
 }
 
 /// One row a program, one column a case; below it what the columns are.
