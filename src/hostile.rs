@@ -177,17 +177,13 @@ impl HostileServer {
             }
             _ => {}
         }
-        let Some(peer) = self.peers.get_mut(&from) else { return };
         if let Some(bytes) = falsehood {
-            let noted = self.recordings.as_mut().and_then(|them| them.sent(from, Side::Server, &bytes, now));
-            peer.outward.send(now, (Via { socket: FALSE_SOCKET, ..via }, noted), bytes);
+            self.dispatch(Via { socket: FALSE_SOCKET, ..via }, from, bytes, AnswerFate::Goes, now);
         }
+        let Some(peer) = self.peers.get_mut(&from) else { return };
         if lost {
             peer.account.misbehaved += 1;
-            if let Some(recordings) = &mut self.recordings {
-                recordings.lost(from, noted, now);
-            }
-            return;
+            return self.record_lost(from, noted, now);
         }
         peer.script.asked = bytes.first().copied();
         if let Some(recordings) = &mut self.recordings {
@@ -226,7 +222,7 @@ impl HostileServer {
         let Companions { before, fate } = peer.script.companions(misbehaviour, via, &bytes);
         peer.account.misbehaved += u64::from(!before.is_empty() || fate != AnswerFate::Goes);
         if let Some((tag, bytes)) = peer.kept.take() {
-            peer.outward.send(now, tag, bytes);
+            self.set_out(to, tag, bytes, now);
         }
         for (via, bytes) in before {
             self.dispatch(via, to, bytes, AnswerFate::Goes, now);
@@ -244,12 +240,25 @@ impl HostileServer {
     /// Hands one answer to the weather, keeps it for a while, or loses it.
     fn dispatch(&mut self, via: Via, to: SocketAddr, bytes: Vec<u8>, fate: AnswerFate, now: Instant) {
         let noted = self.record_sent(to, Side::Server, &bytes, now);
-        match (fate, &mut self.recordings) {
-            (AnswerFate::Late, _) => self.peer(to).held.send(now, (via, noted), bytes),
-            (AnswerFate::Kept, _) => self.peer(to).kept = Some(((via, noted), bytes)),
-            (AnswerFate::Lost, Some(recordings)) => recordings.lost(to, noted, now),
-            (AnswerFate::Lost, None) => {}
-            (AnswerFate::Goes | AnswerFate::Twice, _) => self.peer(to).outward.send(now, (via, noted), bytes),
+        let tag = (via, noted);
+        match fate {
+            AnswerFate::Late => drop(self.peer(to).held.send(now, tag, bytes)),
+            AnswerFate::Kept => self.peer(to).kept = Some((tag, bytes)),
+            AnswerFate::Lost => self.record_lost(to, noted, now),
+            AnswerFate::Goes | AnswerFate::Twice => self.set_out(to, tag, bytes, now),
+        }
+    }
+
+    /// Sends an answer into the weather.
+    fn set_out(&mut self, to: SocketAddr, tag: Tag, bytes: Vec<u8>, now: Instant) {
+        if !self.peer(to).outward.send(now, tag, bytes) {
+            self.record_lost(to, tag.1, now);
+        }
+    }
+
+    fn record_lost(&mut self, peer: SocketAddr, noted: Option<Noted>, now: Instant) {
+        if let Some(recordings) = &mut self.recordings {
+            recordings.lost(peer, noted, now);
         }
     }
 
@@ -271,7 +280,9 @@ impl Machine for HostileServer {
         }
         peer.observe(datagram, now);
         let noted = self.record_sent(from, Side::Client, datagram, now);
-        self.peer(from).inward.send(now, (via, noted), datagram.to_vec());
+        if !self.peer(from).inward.send(now, (via, noted), datagram.to_vec()) {
+            self.record_lost(from, noted, now);
+        }
         self.pump_in(now);
     }
 
@@ -286,7 +297,10 @@ impl Machine for HostileServer {
         }
         for (address, peer) in &mut self.peers {
             while let Some((tag, bytes)) = peer.held.poll(now) {
-                peer.outward.send(now, tag, bytes);
+                let goes = peer.outward.send(now, tag, bytes);
+                if let (false, Some(recordings)) = (goes, &mut self.recordings) {
+                    recordings.lost(*address, tag.1, now);
+                }
             }
             if let Some(((via, noted), bytes)) = peer.outward.poll(now) {
                 if let Some(recordings) = &mut self.recordings {

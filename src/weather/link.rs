@@ -49,8 +49,9 @@ impl<T: Clone> Link<T> {
         }
     }
 
-    /// Takes the datagram `bytes` (without headers) in at `now`; `tag` comes out with it.
-    pub fn send(&mut self, now: Instant, tag: T, mut bytes: Vec<u8>) {
+    /// Takes the datagram `bytes` (without headers) in at `now`; `tag` comes out with it. Says whether it will come out at all,
+    /// which nobody at either end could know.
+    pub fn send(&mut self, now: Instant, tag: T, mut bytes: Vec<u8>) -> bool {
         self.counts.offered += 1;
         // Thrown before anything is decided, so that no impairment shifts another one's dice.
         let fate = self.dice.throw(&self.fault);
@@ -58,15 +59,15 @@ impl<T: Clone> Link<T> {
         let packet_len = bytes.len().saturating_add(HEADERS_LEN);
         if self.fault.mtu.is_some_and(|mtu| packet_len > mtu) {
             self.counts.oversize += 1;
-            return;
+            return false;
         }
         let Some(sent) = self.pass_bottleneck(now, bytes.len()) else {
             self.counts.queue_dropped += 1;
-            return;
+            return false;
         };
         if fate.lost {
             self.counts.lost += 1;
-            return;
+            return false;
         }
         if let Some(dart) = fate.corrupted
             && flip_bit(&mut bytes, dart)
@@ -84,6 +85,7 @@ impl<T: Clone> Link<T> {
                 self.counts.queue_dropped += 1;
             }
         }
+        true
     }
 
     /// The next datagram that is due at `now`: by departure, those of one moment by arrival.
