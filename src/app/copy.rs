@@ -169,7 +169,14 @@ impl Application<Tap<Sender>> for Copy<'_> {
                 Ok(_) => sender.handle_digest(self.chunker.digest(), now),
             },
             Event::Progress { .. } => self.tell_progress(sender, now)?,
-            Event::Over(outcome) => return self.on_over(sender, outcome, now).map(ControlFlow::Break),
+            Event::Over(outcome) => {
+                let code = self.on_over(sender, outcome, now)?;
+                if let (Some(recordings), Some((peer, _))) = (&mut tap.recordings, self.link) {
+                    let text = if code == exit::DONE { "delivered" } else { "given up" };
+                    recordings.note(peer, Side::Client, text, now);
+                }
+                return Ok(ControlFlow::Break(code));
+            }
         }
         Ok(ControlFlow::Continue(true))
     }

@@ -12,6 +12,7 @@ use crate::io::signals::Interrupt;
 use crate::io::store::Policy;
 use crate::io::udp::Wire;
 use crate::io::workers::Workers;
+use crate::trace::Side;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -172,6 +173,7 @@ impl Server<'_> {
         let mut any = self.workers.deliver(machine.endpoint(), now);
         while let Some(event) = machine.poll_event(now) {
             any = true;
+            self.annotate(machine, &event, now);
             self.on_event(event, now)?;
         }
         if self.linger.is_some() {
@@ -280,6 +282,18 @@ impl Server<'_> {
             self.report.note(&Note::Account(Box::new(note)))?;
         }
         Ok(())
+    }
+
+    /// Marks the end of a transfer in its recording.
+    fn annotate<M: Serving>(&self, machine: &mut M, event: &Event, now: Instant) {
+        let (id, text) = match event {
+            Event::Finished { id, .. } => (id, "the file is saved"),
+            Event::Failed { id, reason, .. } => (id, reason.as_str()),
+            _ => return,
+        };
+        if let (Some(known), Some(recordings)) = (self.transfers.get(id), machine.recordings()) {
+            recordings.note(known.peer, Side::Server, text, now);
+        }
     }
 
     /// Writes down and draws what the machine has recorded.
