@@ -1,224 +1,25 @@
 //! Ladders of real transfers: the machines talk over simulated links, recorders stand at both ends, and what they wrote down is
-//! drawn. `DRAW=FOLDER cargo test --test ladders` leaves the pictures there.
+//! drawn. `DRAW=FOLDER cargo test --test ladders` leaves the pictures there; `docs` has those that are kept.
 
-use homing::chunker::Chunker;
-use homing::endpoint::{Config, Endpoint, Event as ServerEvent};
-use homing::hostile::{HostileServer, Serving};
+#[path = "ladders/docs.rs"]
+mod docs;
+#[path = "ladders/world.rs"]
+mod world;
+
 use homing::packet::Spelling;
-use homing::session::stop_and_wait::{Event, Order, Outcome, Placement, Sender, Transfer};
-use homing::session::{Machine, Mode, Via};
-use homing::trace::{Did, Exchange, Fate, Mark, Recorder, Row, Side, Step, Story, Totals, Vantage, svg, text};
-use homing::weather::{Fault, Link, Misbehaviour, Weather};
+use homing::session::Mode;
+use homing::trace::{Did, Exchange, Fate, Row, Side, Step, Story, Totals, Vantage, svg, text};
+use homing::weather::Misbehaviour;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
-use std::io::Cursor;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 12300);
-const CLIENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 40000);
-
-/// A transfer to record.
-#[derive(Clone, Copy)]
-struct Plan<'a> {
-    weather: &'a str,
-    size: usize,
-    mode: Mode,
-    spelling: Spelling,
-    misbehaviour: Option<Misbehaviour>,
-    seed: u64,
-}
-
-impl<'a> Plan<'a> {
-    fn new(weather: &'a str, size: usize) -> Self {
-        Self { weather, size, mode: Mode::Auto, spelling: Spelling::Spaced, misbehaviour: None, seed: 7 }
-    }
-}
-
-/// One exchange, as three recorders saw it.
-struct Recordings {
-    both: Exchange,
-    client: Exchange,
-    server: Exchange,
-}
-
-impl Recordings {
-    fn each(&self) -> [(&'static str, &Exchange); 3] {
-        [("both", &self.both), ("client", &self.client), ("server", &self.server)]
-    }
-}
-
-/// A client, a path, a server and the recorders.
-struct World {
-    now: Instant,
-    sender: Sender,
-    chunker: Chunker<Cursor<Vec<u8>>>,
-    server: HostileServer,
-    there: Direction,
-    back: Direction,
-    received: Vec<u8>,
-    outcome: Option<Outcome>,
-    both: Recorder,
-    client: Recorder,
-    at_server: Recorder,
-}
-
-/// One direction: the weather, which tells of every datagram whether it was lost.
-struct Direction {
-    by: Side,
-    link: Link<Mark>,
-}
-
-impl Direction {
-    fn new(by: Side, fault: Fault, seed: u64) -> Self {
-        Self { by, link: Link::new(fault, seed) }
-    }
-
-    fn send(&mut self, recorder: &mut Recorder, bytes: Vec<u8>, now: Instant) {
-        let mark = recorder.sent(self.by, &bytes, now);
-        let before = self.link.counts();
-        self.link.send(now, mark, bytes);
-        let since = self.link.counts() - before;
-        if since.lost + since.queue_dropped + since.oversize > since.duplicated {
-            recorder.lost(mark, now);
-        }
-    }
-}
-
-impl World {
-    #[expect(clippy::disallowed_methods, reason = "any moment will do to begin with")]
-    fn new(plan: Plan) -> Self {
-        let now = Instant::now();
-        let weather: Weather = plan.weather.parse().expect("a weather");
-        let content: Vec<u8> = (0..plan.size).map(|index| (index * 31 % 251) as u8).collect();
-        let transfer = Transfer {
-            peers: vec![SERVER],
-            spelling: plan.spelling,
-            mode: plan.mode,
-            name: "pigeon.jpg".into(),
-            size: plan.size as u64,
-            nonce: 7_792_640,
-            timeout: Duration::from_secs(60),
-        };
-        let endpoint = Endpoint::new(Config { idle_timeout: Duration::from_secs(600), ..Config::default() });
-        let recorder = |vantage| Recorder::new("10.0.0.2:40000".into(), "10.0.0.1:12300".into(), vantage, 200_000, now);
-        Self {
-            now,
-            sender: Sender::new(transfer, now).expect("a name that can be spoken"),
-            chunker: Chunker::new(Cursor::new(content), plan.size as u64),
-            server: HostileServer::new(endpoint, Weather::default(), plan.misbehaviour, plan.seed),
-            there: Direction::new(Side::Client, weather.inward, plan.seed),
-            back: Direction::new(Side::Server, weather.outward, plan.seed + 1),
-            received: Vec::new(),
-            outcome: None,
-            both: recorder(Vantage::Both),
-            client: recorder(Vantage::Client),
-            at_server: recorder(Vantage::Server),
-        }
-    }
-
-    /// Until the client is through, and a little longer for what is still under way.
-    fn run(mut self) -> Recordings {
-        let mut end = None;
-        while end.is_none_or(|end| self.now <= end) {
-            while self.move_client() | self.move_server() {}
-            if self.outcome.is_some() && end.is_none() {
-                end = Some(self.now + Duration::from_secs(4));
-            }
-            let links = [self.there.link.poll_timeout(), self.back.link.poll_timeout()];
-            let machines = [self.sender.poll_timeout(), self.server.poll_timeout()];
-            // Between an arrival and what follows from it a machine needs a moment.
-            let next = links.into_iter().chain(machines).flatten().min();
-            self.now =
-                next.map_or(self.now + Duration::from_secs(1), |next| next.max(self.now)) + Duration::from_micros(20);
-        }
-        Recordings { both: self.both.exchange(), client: self.client.exchange(), server: self.at_server.exchange() }
-    }
-
-    fn move_client(&mut self) -> bool {
-        let now = self.now;
-        let mut moved = false;
-        while let Some((mark, bytes)) = self.back.link.poll(now) {
-            self.both.came(mark, &bytes, now);
-            self.client.arrived(Side::Server, &bytes, now);
-            self.sender.handle_datagram(Via::default(), SERVER, &bytes, now);
-            moved = true;
-        }
-        self.sender.handle_timeout(now);
-        while let Some(event) = self.sender.poll_event() {
-            match event {
-                Event::WantsChunk { max, cut } => {
-                    let chunk = self.chunker.next_chunk(max, cut).expect("memory does not change");
-                    self.sender.handle_chunk(chunk, now);
-                }
-                Event::WantsDigest => self.sender.handle_digest(self.chunker.digest(), now),
-                Event::Connected { checked: true, .. } => {
-                    self.both.note(Side::Client, "the server can compare checksums", now);
-                    self.client.note(Side::Client, "the server can compare checksums", now);
-                }
-                Event::Connected { .. } | Event::Progress { .. } => {}
-                Event::Over(outcome) => {
-                    self.both.note(Side::Client, format!("over: {outcome:?}"), now);
-                    self.client.note(Side::Client, format!("over: {outcome:?}"), now);
-                    self.outcome = Some(outcome);
-                }
-            }
-        }
-        while let Some(transmit) = self.sender.poll_transmit(now) {
-            self.client.sent(Side::Client, &transmit.bytes, now);
-            self.there.send(&mut self.both, transmit.bytes, now);
-            moved = true;
-        }
-        moved
-    }
-
-    fn move_server(&mut self) -> bool {
-        let now = self.now;
-        let mut moved = false;
-        while let Some((mark, bytes)) = self.there.link.poll(now) {
-            self.both.came(mark, &bytes, now);
-            self.at_server.arrived(Side::Client, &bytes, now);
-            self.server.handle_datagram(Via::default(), CLIENT, &bytes, now);
-            moved = true;
-        }
-        self.server.handle_timeout(now);
-        while let Some(event) = self.server.poll_event(now) {
-            match event {
-                ServerEvent::Order(id, order) => match order {
-                    Order::Admit { .. } => self.server.endpoint().handle_admitted(id, Ok(()), now),
-                    Order::Write(block) => {
-                        self.received.extend_from_slice(&block);
-                        self.server.endpoint().handle_written(id, block.len(), now);
-                    }
-                    Order::Publish { .. } | Order::MakeEmpty => {
-                        let sha256 = Sha256::digest(&self.received).into();
-                        let placed = Placement::Placed { sha256, replaced: None };
-                        self.server.endpoint().handle_published(id, Ok(placed), now);
-                    }
-                    Order::Create | Order::Discard => {}
-                },
-                ServerEvent::Finished { .. } => {
-                    self.both.note(Side::Server, "the file appears under its name", now);
-                    self.at_server.note(Side::Server, "the file appears under its name", now);
-                }
-                _ => {}
-            }
-        }
-        while let Some(transmit) = self.server.poll_transmit(now) {
-            self.at_server.sent(Side::Server, &transmit.bytes, now);
-            self.back.send(&mut self.both, transmit.bytes, now);
-            moved = true;
-        }
-        moved
-    }
-}
+use world::{Plan, Recordings, World};
 
 /// Draws and checks all three recordings of a plan, and keeps the drawings where `DRAW` says.
 fn draw(name: &str, plan: Plan) -> Recordings {
-    let recordings = World::new(plan).run();
+    let recordings = World::new(&plan).run();
     for (vantage, exchange) in recordings.each() {
         let title = format!(
             "pigeon.jpg over {}, {vantage}",
@@ -354,7 +155,7 @@ fn ten_thousand_messages_stay_legible() {
 
 #[test]
 fn what_was_not_kept_is_told_of() {
-    let whole = World::new(Plan::new("delay=5ms", 200_000)).run().both;
+    let whole = World::new(&Plan::new("delay=5ms", 200_000)).run().both;
     let (head, tail) = (whole.steps[..20].to_vec(), whole.steps[404..].to_vec());
     let steps: Vec<Step> = head.into_iter().chain(tail).collect();
     let exchange = Exchange { omitted: Some((20, 384)), steps, ..whole };

@@ -142,8 +142,8 @@ fn is_pair(asked: &Crossing, answer: &Crossing) -> bool {
     sides && asked.is_calm() && answer.is_calm() && asked.arrived().is_some_and(|arrived| arrived <= answer.sent)
 }
 
-/// The first and the last pairs stay, and those beside whatever is no pair; of a message that is repeated in vain the first and
-/// the last ones.
+/// The first and the last messages of the client stay, with their answers, and the pairs beside whatever is no pair; of a message
+/// that is repeated in vain the first and the last ones.
 fn keeps(parts: &[Part], crossings: &[Crossing]) -> Vec<bool> {
     let is_pair = |index: usize| matches!(parts.get(index), Some(Part::Pair(..)));
     let is_in_vain = |index: usize| match parts.get(index) {
@@ -161,8 +161,13 @@ fn keeps(parts: &[Part], crossings: &[Crossing]) -> Vec<bool> {
             !(is_pair(index) && amid_pairs || amid_repeats)
         })
         .collect();
-    let pairs: Vec<usize> = (0..parts.len()).filter(|index| is_pair(*index)).collect();
-    for index in pairs.iter().take(PAIRS_FIRST).chain(pairs.iter().rev().take(PAIRS_LAST)) {
+    let is_asked = |index: &usize| match parts[*index] {
+        Part::Pair(..) => true,
+        Part::Crossing(index) => crossings[index].by == Side::Client,
+        Part::Remark(_) | Part::Missing(_) | Part::Arrival => false,
+    };
+    let asked: Vec<usize> = (0..parts.len()).filter(is_asked).collect();
+    for index in asked.iter().take(ASKED_FIRST).chain(asked.iter().rev().take(ASKED_LAST)) {
         keeps[*index] = true;
     }
     keeps
@@ -233,9 +238,9 @@ fn limit(mut rows: Vec<Row>, crossings: &[Crossing], remarks: &[Remark]) -> Vec<
     rows
 }
 
-/// How many pairs of the exchange are drawn in any case.
-const PAIRS_FIRST: usize = 3;
-const PAIRS_LAST: usize = 2;
+/// How many messages of the client are drawn in any case, with their answers.
+const ASKED_FIRST: usize = 3;
+const ASKED_LAST: usize = 2;
 
 /// On each side of a fold, of a message that is repeated in vain.
 const REPEATS: usize = 2;
@@ -252,7 +257,7 @@ const ROWS_MAX: usize = 240;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Recorder, Story, Vantage};
+    use crate::trace::{Arrival, Fate, Recorder, Story, Vantage};
     use std::time::{Duration, Instant};
 
     /// So many chunks in a row, of which some are lost so many times before they come.
@@ -312,6 +317,26 @@ mod tests {
             "a | 41",
         ];
         assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn a_message_with_a_remark_before_its_answer_is_one_of_the_last() {
+        let calm = |by, text: &str, at: u64| {
+            let moment = |at| Moment { at: Duration::from_millis(at), order: at as usize };
+            let arrivals = vec![Arrival { at: moment(at + 1), damaged: false, late: false }];
+            let (text, length, sent) = (text.to_string(), 9, moment(at));
+            Crossing { by, text, length, sent, arrivals, fate: Fate::Arrived, nth: 1, root: at, again: false }
+        };
+        let both = |number: u64| {
+            let (asked, answer) = (format!("d | {number} | x"), format!("a | {}", number + 1));
+            [calm(Side::Client, &asked, number * 10), calm(Side::Server, &answer, number * 10 + 5)]
+        };
+        let crossings: Vec<Crossing> = (0..10).flat_map(both).collect();
+        let at = Moment { at: Duration::from_millis(93), order: 93 };
+        let remark = Remark { at, by: Side::Server, text: "stored".into() };
+        let rows = rows(&crossings, &[remark], None);
+        let drawn = rows.iter().rev().take_while(|row| !matches!(row, Row::Fold(_))).count();
+        assert_eq!((rows.len(), drawn), (12, 5), "8, its answer, 9, the remark, the answer: {rows:?}");
     }
 
     #[test]

@@ -22,11 +22,11 @@ pub fn svg(exchange: &Exchange, title: &str) -> String {
     let layout = layout(&story, TOP);
     let mut drawing = Drawing { story: &story, layout: &layout, ink: Ink::default(), left_lane: Vec::new() };
     drawing.head(title);
+    let end = drawing.life_lines();
     drawing.rows();
     drawing.waits();
     drawing.cuts();
     drawing.stamps();
-    let end = drawing.life_lines();
     let summary = story.totals.summary(story.duration);
     let mut foot = end + 34.0;
     for line in wrapped(&summary, SUMMARY_WIDTH) {
@@ -357,6 +357,10 @@ mod tests {
             assert!(drawn.contains(words), "no {words} in {drawn}");
         }
         assert!(!drawn.contains("late, or overtaken") && !drawn.contains("damaged on the way"));
+        assert!(
+            drawn.rfind("ladder-life\" d=") < drawn.find("ladder-dot\" d="),
+            "a life line crosses the dot of a remark"
+        );
     }
 
     #[test]
