@@ -131,10 +131,10 @@ mod tests {
     #[test]
     fn a_label_is_what_differs() {
         let labels = |paths: &[&str]| labels(&paths.iter().map(PathBuf::from).collect::<Vec<_>>());
-        assert_eq!(labels(&["a/anna/server.py", "a/ben/server.py"]), ["anna", "ben"]);
-        assert_eq!(labels(&["a/anna.py", "a/ben.py"]), ["anna.py", "ben.py"]);
-        assert_eq!(labels(&["a/anna/x/s.py", "a/ben/s.py"]), ["anna/x", "ben"]);
-        assert_eq!(labels(&["a/anna/server.py"]), ["server.py"]);
+        assert_eq!(labels(&["a/group1/server.py", "a/group2/server.py"]), ["group1", "group2"]);
+        assert_eq!(labels(&["a/group1.py", "a/group2.py"]), ["group1.py", "group2.py"]);
+        assert_eq!(labels(&["a/group1/x/s.py", "a/group2/s.py"]), ["group1/x", "group2"]);
+        assert_eq!(labels(&["a/group1/server.py"]), ["server.py"]);
         assert_eq!(labels(&["s.py", "s.py"]), ["s.py", "s.py"]);
     }
 
