@@ -178,6 +178,9 @@ impl HostileServer {
             _ => {}
         }
         if let Some(bytes) = falsehood {
+            if let Some(recordings) = &mut self.recordings {
+                recordings.note(from, Side::Server, "answers from another port", now);
+            }
             self.dispatch(Via { socket: FALSE_SOCKET, ..via }, from, bytes, AnswerFate::Goes, now);
         }
         let Some(peer) = self.peers.get_mut(&from) else { return };

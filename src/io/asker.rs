@@ -1,7 +1,7 @@
 //! A socket that asks somebody's server one thing at a time, and waits.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 /// One client's socket. It is not connected: a server that is gone shows as silence, and an answer from a wrong port is seen.
@@ -71,13 +71,39 @@ impl Asker {
     }
 }
 
-/// A UDP port that nobody on this machine uses now.
-///
-/// # Errors
-/// When the system gives no socket.
-#[expect(clippy::disallowed_methods, reason = "this is a room where sockets live")]
-pub fn free_port() -> io::Result<u16> {
-    Ok(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port())
+/// A UDP port for a server that is about to be started. As long as this lives, no other of us takes the port.
+#[derive(Debug)]
+pub struct FreePort {
+    /// The port.
+    pub number: u16,
+    /// Programs like this one run side by side, and a server needs a while until it takes its port: meanwhile the TCP port of
+    /// the same number, for which servers of this protocol have no use, says that it is given away.
+    _reserved: Option<TcpListener>,
+}
+
+impl FreePort {
+    /// A UDP port that nobody on this machine uses now, and that the system gives nobody who does not ask for it.
+    ///
+    /// # Errors
+    /// When the system gives no socket.
+    #[expect(clippy::disallowed_methods, reason = "this is a room where sockets live")]
+    pub fn find() -> io::Result<Self> {
+        let reserve = |number: u16| {
+            let reserved = TcpListener::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
+            let is_free = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, number)).is_ok();
+            is_free.then_some(Self { number, _reserved: Some(reserved) })
+        };
+        let mut numbers = std::iter::repeat_with(|| fastrand::u16(UNASSIGNED)).take(PORTS_TRIED);
+        match numbers.find_map(reserve) {
+            Some(port) => Ok(port),
+            None => Ok(Self::told(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port())),
+        }
+    }
+
+    /// The port that somebody has chosen.
+    pub fn told(number: u16) -> Self {
+        Self { number, _reserved: None }
+    }
 }
 
 /// Whether somebody on this machine listens on this UDP port; `None` where the system has no list to read.
@@ -100,6 +126,10 @@ pub fn is_open(port: u16) -> Option<bool> {
     known.then_some(false)
 }
 
+/// Above the well-known ports and below those that systems give to sockets without a port of their own.
+const UNASSIGNED: std::ops::Range<u16> = 10_240..32_768;
+const PORTS_TRIED: usize = 50;
+
 /// A datagram of any size.
 const SLOT: usize = 65_535;
 
@@ -120,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_open_port_is_seen() {
-        let port = free_port().unwrap();
+        let port = FreePort::find().unwrap().number;
         let loopback = SocketAddr::from(([127, 0, 0, 1], port));
         if is_open(port).is_some() {
             let held = Asker::from(loopback, loopback).unwrap();
@@ -128,5 +158,11 @@ mod tests {
             drop(held);
             assert_eq!(is_open(port), Some(false));
         }
+    }
+    #[test]
+    fn a_port_is_given_away_once() {
+        let ports: Vec<FreePort> = (0..200).map(|_| FreePort::find().unwrap()).collect();
+        let numbers: std::collections::BTreeSet<u16> = ports.iter().map(|port| port.number).collect();
+        assert_eq!(numbers.len(), ports.len());
     }
 }

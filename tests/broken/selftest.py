@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,8 @@ SPELLINGS = {"spaced": SPACED, "compact": COMPACT}
 # In the compact spelling there is nothing that these could do wrong.
 SPACED_ONLY = ("start-repeated:no-size", "data-repeated-late")
 NAME = "photo.jpg"
+# Linux has all of 127.0.0.0/8.
+SECOND_LOOPBACK = "127.0.0.2"
 ENDLESS = "goes on for ever"
 
 
@@ -54,6 +56,7 @@ class Talk:
     files: dict[str, bytes] = field(default_factory=dict)
     before: dict[str, bytes] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    is_same_port: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,7 @@ TALKS: dict[str, Callable[[Words], Talk]] = {
     "file-chunk-plus-one": lambda w: whole(w, pattern(w.room() + 1)),
     "file-megabyte": lambda w: whole(w, pattern(1 << 20)),
     "separator-in-data": lambda w: whole(w, b"a | b|c | "),
+    "equal-chunks": lambda w: whole(w, b"=" * (2 * w.room() + 5)),
     "newline-in-data": lambda w: whole(w, b"\nabc\r\n\n"),
     "binary-data": lambda w: whole(w, bytes(range(256))),
     "name-with-space": lambda w: whole(w, b"abc", "two words.jpg"),
@@ -170,6 +174,7 @@ TALKS: dict[str, Callable[[Words], Talk]] = {
     "last-ack-lost": lambda w: three(w, "1 2 3 3"),
     "two-clients": lambda w: interleaved(w, 2),
     "ten-clients": lambda w: interleaved(w, 10),
+    "same-port": lambda w: replace(interleaved(w, 2), is_same_port=True),
     "second-file": second_file,
     "idle-forgotten": lambda w: three(w, "1 2 -3", 1.3, ("--idle", "1")),
     "unknown-message": lambda w: after_nonsense(w, w.join(b"x", b"1", b"y")),
@@ -201,16 +206,19 @@ def failure_of_talk(fault: str | None, talk: Talk) -> str:
     with running_server(fault, talk.options) as (port, folder):
         for name, content in talk.before.items():
             (folder / name).write_bytes(content)
-        failure = failure_of_steps(talk.steps, port)
+        failure = failure_of_steps(talk.steps, port, talk.is_same_port)
         files = {path.name: path.read_bytes() for path in folder.iterdir()}
         if not failure and files != talk.files:
             return f"has other files, or other content in them: {sorted(files)}"
         return failure
 
 
-def failure_of_steps(steps: list[Step], port: int) -> str:
+def failure_of_steps(steps: list[Step], port: int, is_same_port: bool = False) -> str:
     sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in {step.who for step in steps}]
     try:
+        if is_same_port:
+            sockets[0].bind((LOOPBACK, 0))
+            sockets[1].bind((SECOND_LOOPBACK, sockets[0].getsockname()[1]))
         for step in steps:
             time.sleep(step.pause_s)
             sock = sockets[step.who]

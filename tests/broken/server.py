@@ -366,6 +366,15 @@ class StripsNewlines(Server):
         super().on_data(session, number, chunk.strip(b"\r\n"))
 
 
+@fault("equal-chunks")
+class KnowsRepeatsByContent(Server):
+    """Takes a chunk with the content of the one before for a repeat, and does not store it."""
+
+    def store(self, session: Session, chunk: bytes) -> None:
+        if not chunk or not session.content.endswith(chunk):
+            super().store(session, chunk)
+
+
 @fault("binary-data")
 class DecodesData(Server):
     """Decodes each chunk as UTF-8 and dies of other bytes."""
@@ -553,6 +562,19 @@ class FiveAtMost(Server):
     def open(self, session: Session) -> None:
         if sum(not other.is_finished for other in self.sessions.values()) < 5:
             super().open(session)
+
+
+@fault("same-port")
+class KnowsPortsOnly(Server):
+    """Tells clients apart by their ports only: the same port at another address is the same client."""
+
+    def open(self, session: Session) -> None:
+        for client in [client for client in self.sessions if client[1] == session.client[1]]:
+            del self.sessions[client]
+        super().open(session)
+
+    def session_of(self, client: Address) -> Session | None:
+        return next((session for known, session in self.sessions.items() if known[1] == client[1]), None)
 
 
 @fault("second-file")

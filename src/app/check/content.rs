@@ -20,7 +20,10 @@ pub fn difference(expected: &[u8], found: &[u8], chunk: usize, name: impl Fn(usi
     if expected == found {
         return None;
     }
-    let lengths = format!("{} bytes instead of {}", found.len(), expected.len());
+    let lengths = match found.len() == expected.len() {
+        true => format!("{} bytes, as were sent", found.len()),
+        false => format!("{} bytes instead of {}", found.len(), expected.len()),
+    };
     if found.is_empty() {
         return Some(format!("the file is empty instead of having {} bytes", expected.len()));
     }
@@ -40,6 +43,9 @@ pub fn difference(expected: &[u8], found: &[u8], chunk: usize, name: impl Fn(usi
             return Some(format!("{} is missing in the file ({lengths})", name(index)));
         }
     }
+    if let Some(words) = misplaced(&chunks, found, chunk, &name) {
+        return Some(format!("{words} ({lengths})"));
+    }
     let place = expected.iter().zip(found).position(|(one, other)| one != other);
     Some(match place {
         None if found.len() < expected.len() => {
@@ -56,9 +62,21 @@ pub fn difference(expected: &[u8], found: &[u8], chunk: usize, name: impl Fn(usi
     })
 }
 
+/// Another chunk in the place of the first one that is not right.
+fn misplaced(chunks: &[&[u8]], found: &[u8], chunk: usize, name: impl Fn(usize) -> String) -> Option<String> {
+    let there: Vec<&[u8]> = found.chunks(chunk.max(1)).collect();
+    let place = chunks.iter().zip(&there).position(|(one, other)| one != other)?;
+    let other =
+        chunks.iter().take(CHUNKS_LOOKED_AT).position(|one| one.len() >= TELLING && there[place].starts_with(one))?;
+    Some(format!("{} is in the place of {}", name(other), name(place)))
+}
+
 fn excerpt(bytes: &[u8]) -> String {
     format!("\"{}\"", bytes[..bytes.len().min(12)].escape_ascii())
 }
+
+/// So many bytes do not agree by accident.
+const TELLING: usize = 16;
 
 /// Chunks that are tried as the one that is there twice or not at all.
 const CHUNKS_LOOKED_AT: usize = 200;
@@ -80,6 +98,10 @@ mod tests {
         assert!(told(&missing).unwrap().starts_with("chunk 2 is missing"));
         assert!(told(&expected[..22]).unwrap().contains("ends too early, in chunk 3"));
         assert!(told(&[&expected[..], b"!!"].concat()).unwrap().contains("too many bytes"));
+        let long = letters(250, "y");
+        let swapped = [&long[..100], &long[200..250], &long[100..200]].concat();
+        let told_of = difference(&long, &swapped, 100, |index| format!("chunk {}", index + 1)).unwrap();
+        assert!(told_of.starts_with("chunk 3 is in the place of chunk 2"), "{told_of}");
         let mut other = expected.clone();
         other[12] = b'\n';
         assert!(told(&other).unwrap().contains("from byte 12 on, in chunk 2: \"\\n"), "{:?}", told(&other));

@@ -2,7 +2,7 @@
 
 use super::client::{self, ClientCase, ClientExam};
 use super::finding::{Finding, Rule, Verdict};
-use super::server::{self, ServerCase, ServerExam};
+use super::server::{self, ServerCase, ServerExam, Unexaminable};
 use super::stage::Whom;
 use super::subject::Command;
 use crate::io::progress::CaseCounter;
@@ -73,7 +73,7 @@ pub fn examine_server(whom: Whom, strict: bool, wanted: &Wanted, counter: &CaseC
     let cases: Vec<ServerCase> = server::cases().into_iter().filter(|case| wanted.has(case.rule)).collect();
     let greeting = match ServerExam::greet(&whom, wanted.spelling, &wanted.interrupt) {
         Ok(greeting) => greeting,
-        Err(why) => return hopeless(subject, &why, cases.iter().map(|case| case.rule)),
+        Err(reason) => return unexaminable(subject, &reason, wanted, cases.iter().map(|case| case.rule)),
     };
     let remark = match greeting.spelling {
         Spelling::Spaced => format!("spaced spelling, buffer {} bytes", greeting.bufsize),
@@ -81,7 +81,10 @@ pub fn examine_server(whom: Whom, strict: bool, wanted: &Wanted, counter: &CaseC
     };
     let fixed_port = matches!(whom, Whom::Command(_, Some(_)));
     let (limit, interrupt) = (wanted.limit, wanted.interrupt.clone());
-    let exam = ServerExam { whom, greeting, strict, limit, interrupt };
+    let mut exam = ServerExam { whom, greeting, strict, limit, interrupt, plain: None, small_works: false };
+    if cases.iter().any(ServerCase::builds_on_copies) {
+        exam.try_plain_copy();
+    }
     // Of servers with a fixed port only one can run at a time.
     let jobs = if fixed_port { 1 } else { wanted.jobs };
     let findings = side_by_side(&cases, jobs, counter, |case| exam.examine(case), |case| case.rule);
@@ -92,22 +95,31 @@ pub fn examine_server(whom: Whom, strict: bool, wanted: &Wanted, counter: &CaseC
 pub fn examine_client(command: Command, seed: u64, wanted: &Wanted, counter: &CaseCounter) -> Examination {
     let subject = command.line();
     let cases: Vec<ClientCase> = client::cases().into_iter().filter(|case| wanted.has(case.rule)).collect();
-    let spelling =
-        match wanted.spelling.map_or_else(|| ClientExam::greet(&command, GREETING_WITHIN, &wanted.interrupt), Ok) {
-            Ok(spelling) => spelling,
-            Err(why) => return hopeless(subject, &why, cases.iter().map(|case| case.rule)),
-        };
-    let remark = format!("{} spelling; --seed {seed}", spelling.word());
-    let exam = ClientExam { command, spelling, seed, limit: wanted.limit, interrupt: wanted.interrupt.clone() };
+    let (limit, interrupt, spelling) = (wanted.limit, wanted.interrupt.clone(), Spelling::Spaced);
+    let mut exam = ClientExam { command, spelling, seed, limit, interrupt, plain: None };
+    if let Err(reason) = exam.greet(wanted.spelling) {
+        return unexaminable(subject, &reason, wanted, cases.iter().map(|case| case.rule));
+    }
+    let remark = format!("{} spelling; --seed {seed}", exam.spelling.word());
     let findings = side_by_side(&cases, wanted.jobs, counter, |case| exam.examine(case), |case| case.rule);
     Examination { subject, remark, findings, hopeless: false }
 }
 
-/// Nothing can be examined: every rule is broken for the same reason.
-fn hopeless(subject: String, why: &str, rules: impl Iterator<Item = Rule>) -> Examination {
+/// Nothing can be examined: every rule comes out so for the same reason.
+fn unexaminable(
+    subject: String,
+    reason: &Unexaminable,
+    wanted: &Wanted,
+    rules: impl Iterator<Item = Rule>,
+) -> Examination {
+    let (why, verdict) = match reason {
+        _ if wanted.interrupt.exit_code().is_some() => ("interrupted", Verdict::NotApplicable),
+        Unexaminable::Broken(why) => (why.as_str(), Verdict::Fail),
+        Unexaminable::Foreign(why) => (why.as_str(), Verdict::NotApplicable),
+    };
     let finding = |rule| Finding {
         rule,
-        verdict: Verdict::Fail,
+        verdict,
         why: why.to_string(),
         exchanges: Vec::new(),
         said: String::new(),
@@ -143,6 +155,3 @@ fn side_by_side<C: Sync>(
     findings.sort_by_key(|(index, _)| *index);
     findings.into_iter().map(|(_, finding)| finding).collect()
 }
-
-/// How long a client may take for ten bytes on a perfect network.
-const GREETING_WITHIN: Duration = Duration::from_secs(15);

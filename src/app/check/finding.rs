@@ -66,6 +66,14 @@ impl Fault {
         Fault::Broken(why.into())
     }
 
+    /// The same, with what happened before.
+    pub fn after(self, what: &str) -> Self {
+        match self {
+            Fault::Broken(why) => Fault::Broken(format!("{what}: {why}")),
+            other => other,
+        }
+    }
+
     /// Why, whatever the kind.
     pub fn into_words(self) -> String {
         match self {

@@ -2,6 +2,7 @@
 
 use super::examine::Examination;
 use super::finding::{Finding, Verdict};
+use super::table::safe;
 use crate::app::album::title;
 use crate::trace::svg;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -57,7 +58,7 @@ fn grid(examinations: &[Examination]) -> Markup {
                             td.count { (one.count(Verdict::Fail)) }
                             @for finding in &one.findings {
                                 td.(finding.verdict.word()) {
-                                    a href={ "#" (place(one, index, finding)) } title=(finding.why) { (sign(finding.verdict)) }
+                                    a href={ "#" (place(one, index, finding)) } title=(safe(&finding.why)) { (sign(finding.verdict)) }
                                 }
                             }
                         }
@@ -78,7 +79,7 @@ fn program(one: &Examination, index: usize, many: bool) -> Markup {
             p.summary {
                 strong { (one.summary()) }
                 @if one.hopeless { " · nothing could be examined: " } @else { " · " }
-                (words(&one.remark))
+                (words(&safe(&one.remark)))
             }
             @if !one.hopeless {
                 (cases(&failed))
@@ -103,7 +104,7 @@ fn case(finding: &Finding, index: usize) -> Markup {
             summary {
                 span.mark { (sign(finding.verdict)) }
                 code { (finding.rule.case) }
-                @if !finding.why.is_empty() { span.why { (words(&finding.why)) } }
+                @if !finding.why.is_empty() { span.why { (words(&safe(&finding.why))) } }
             }
             p.rule { (words(finding.rule.rule)) }
             @for exchange in finding.exchanges.iter().take(drawn) {
@@ -112,7 +113,7 @@ fn case(finding: &Finding, index: usize) -> Markup {
             @if failed && left_out > 0 { p.rule { (left_out) " more clients took part." } }
             @if failed && !finding.said.is_empty() {
                 p.rule { "What the program printed last:" }
-                pre { (finding.said) }
+                pre { (finding.said.lines().map(safe).collect::<Vec<_>>().join("\n")) }
             }
         }
     }

@@ -1,6 +1,5 @@
 //! A lab client that does on purpose what networks do by accident, and says what came back.
 
-use super::content::difference;
 use super::finding::Fault;
 use super::stage::Stage;
 use crate::io::asker::Asker;
@@ -16,6 +15,8 @@ pub struct Talk<'a> {
     asker: Asker,
     pub(super) spelling: Spelling,
     /// The number of the start.
+    start: u64,
+    /// The number before that of the first chunk: the start's, unless the server wants it otherwise.
     first: u64,
     /// What the start's acknowledgement announced, in bytes.
     pub(super) bufsize: usize,
@@ -24,6 +25,10 @@ pub struct Talk<'a> {
     /// How many chunks there may be: the longest number must fit a datagram as well.
     pub(super) chunks_max: u64,
     recorder: Recorder,
+    /// The last datagram, for asking again.
+    last: Vec<u8>,
+    /// How long an answer may take that must come, before the message is sent again.
+    patience: Duration,
 }
 
 impl<'a> Talk<'a> {
@@ -44,7 +49,15 @@ impl<'a> Talk<'a> {
             Spelling::Spaced => (first, bufsize),
             Spelling::Compact => (0, COMPACT_BUFSIZE),
         };
-        Ok(Self { stage, asker, spelling, first, bufsize, announced: false, chunks_max: 9 - first % 10, recorder })
+        let (last, patience, announced, chunks_max) = (Vec::new(), ANSWER_WITHIN, false, 9 - first % 10);
+        let start = first;
+        Ok(Self { stage, asker, spelling, start, first, bufsize, announced, chunks_max, recorder, last, patience })
+    }
+
+    /// Goes on with this number after the start, as most clients do, though it is not the one that should follow.
+    pub fn follow(&mut self, next: u64) {
+        self.first = next.wrapping_sub(1);
+        self.chunks_max = 9;
     }
 
     /// Where this client is.
@@ -55,7 +68,7 @@ impl<'a> Talk<'a> {
     /// The number of the n-th chunk, counted from 1.
     pub fn number(&self, chunk: usize) -> u64 {
         match self.spelling {
-            Spelling::Spaced => self.first + chunk as u64,
+            Spelling::Spaced => self.first.wrapping_add(chunk as u64),
             Spelling::Compact => chunk as u64 % 2,
         }
     }
@@ -63,7 +76,7 @@ impl<'a> Talk<'a> {
     /// The number that acknowledges the n-th chunk; 0 for the start.
     fn number_after(&self, chunk: usize) -> u64 {
         match self.spelling {
-            Spelling::Spaced => self.first + chunk as u64 + 1,
+            Spelling::Spaced => self.first.wrapping_add(chunk as u64 + 1),
             Spelling::Compact => (chunk as u64 + 1) % 2,
         }
     }
@@ -93,7 +106,7 @@ impl<'a> Talk<'a> {
     pub fn chunk_max(&self) -> usize {
         match self.spelling {
             Spelling::Spaced => {
-                let header = data_header_length(self.first + self.chunks_max, self.spelling);
+                let header = data_header_length(self.first.wrapping_add(self.chunks_max), self.spelling);
                 self.bufsize.saturating_sub(header).max(1)
             }
             Spelling::Compact => COMPACT_CHUNK,
@@ -103,7 +116,7 @@ impl<'a> Talk<'a> {
     /// A start.
     pub fn start_message(&self, name: &str, size: usize) -> Vec<u8> {
         let separator = self.separator();
-        format!("s{separator}{}{separator}{name}{separator}{size}", self.first).into_bytes()
+        format!("s{separator}{}{separator}{name}{separator}{size}", self.start).into_bytes()
     }
 
     /// The n-th chunk.
@@ -116,6 +129,13 @@ impl<'a> Talk<'a> {
     pub fn send(&mut self, datagram: &[u8]) {
         self.recorder.sent(Side::Client, datagram, clock::now());
         self.asker.send(datagram);
+        self.last = datagram.to_vec();
+    }
+
+    /// Sends the last datagram again: something on the way to the server, or the server itself, loses messages now and then.
+    pub fn send_again(&mut self) {
+        let last = std::mem::take(&mut self.last);
+        self.send(&last);
     }
 
     /// Writes down that something was lost on purpose.
@@ -158,21 +178,36 @@ impl<'a> Talk<'a> {
 
     /// Waits for the acknowledgement of the n-th chunk (0: of the start); `what` says what was done before.
     pub fn await_ack(&mut self, chunk: usize, what: &str) -> Result<Vec<u8>, Fault> {
-        let until = clock::now() + ANSWER_WITHIN;
-        let mut others: Vec<String> = Vec::new();
-        while let Some(reply) = self.reply(until.saturating_duration_since(clock::now()))? {
-            if self.acknowledges(&reply, chunk) {
-                return Ok(reply);
+        let began = clock::now();
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                self.send_again();
             }
-            others.push(format!("`{}`", words(&reply)));
+            let mut others: Vec<String> = Vec::new();
+            let until = clock::now() + self.patience;
+            while let Some(reply) = self.reply(until.saturating_duration_since(clock::now()))? {
+                if self.acknowledges(&reply, chunk) {
+                    if attempt > 0 {
+                        self.stage.note_asked_again();
+                    }
+                    return Ok(reply);
+                }
+                others.push(format!("`{}`", words(&reply)));
+            }
+            self.stage.alive(what)?;
+            others.dedup();
+            let expected = self.ack_words(chunk);
+            if !others.is_empty() {
+                let came = others[..others.len().min(3)].join(", ");
+                return Err(Fault::broken(format!("{what}: {came} came instead of {expected}")));
+            }
+            // From now on it does not wait that long.
+            self.patience = AGAIN_WITHIN;
         }
-        self.stage.alive(what)?;
-        others.dedup();
-        let expected = self.ack_words(chunk);
-        Err(Fault::broken(match others.is_empty() {
-            true => format!("{what}: no answer within {} s; expected {expected}", ANSWER_WITHIN.as_secs_f64()),
-            false => format!("{what}: {} came instead of {expected}", others[..others.len().min(3)].join(", ")),
-        }))
+        let (seconds, expected) = (clock::now().saturating_duration_since(began).as_secs_f64(), self.ack_words(chunk));
+        Err(Fault::broken(format!(
+            "{what}: no answer within {seconds:.1} s, though it was sent {ATTEMPTS} times; expected {expected}"
+        )))
     }
 
     /// Whether this reply acknowledges the n-th chunk (0: the start).
@@ -234,23 +269,31 @@ impl<'a> Talk<'a> {
         self.finish(name, content, 1)
     }
 
-    /// Sends the chunks from the n-th on, and looks at what was saved; also when it went no further, because that may say why.
-    pub fn finish(&mut self, name: &str, content: &[u8], from: usize) -> Result<(), Fault> {
-        match self.put_rest(content, from) {
-            Ok(()) => self.saved(name, content),
-            Err(Fault::Broken(why)) => {
-                let chunk = self.chunk_max();
-                let found = self.stage.found(name);
-                let differs = found.and_then(|found| difference(content, &found, chunk, |at| self.data_words(at + 1)));
-                Err(Fault::Broken(differs.map_or(why.clone(), |differs| format!("{differs}; {why}"))))
-            }
-            Err(other) => Err(other),
-        }
-    }
-
     /// Whether the file is there, as sent in chunks of the full size.
     pub fn saved(&self, name: &str, content: &[u8]) -> Result<(), Fault> {
         self.stage.has_file(name, content, self.chunk_max(), &|index| self.data_words(index + 1))
+    }
+
+    /// Sends the chunks from the n-th on and looks at what was saved. Where that gets stuck, the rest is sent all the same: what
+    /// is in the file then shows what became of the chunks.
+    pub fn finish(&mut self, name: &str, content: &[u8], from: usize) -> Result<(), Fault> {
+        let stuck = match self.put_rest(content, from) {
+            Ok(()) => return self.saved(name, content),
+            Err(Fault::Broken(why)) => why,
+            Err(other) => return Err(other),
+        };
+        let size = self.chunk_max();
+        for (index, bytes) in content.chunks(size).enumerate().skip(from - 1) {
+            if self.stage.epitaph().is_some() {
+                break;
+            }
+            let datagram = self.data_message(index + 1, bytes);
+            self.send(&datagram);
+            self.reply(SOON)?;
+        }
+        self.stage.pause(SOON)?;
+        let seen = self.stage.glance(name, content, size, &|index| self.data_words(index + 1));
+        Err(Fault::Broken(seen.map_or(stuck.clone(), |seen| format!("{stuck}; {seen}"))))
     }
 }
 
@@ -264,8 +307,15 @@ impl Drop for Talk<'_> {
 pub const COMPACT_BUFSIZE: usize = 20_480;
 const COMPACT_CHUNK: usize = COMPACT_BUFSIZE - 4;
 
-/// How long an answer may take that must come: less than the 3 s after which a course server forgets.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How long an answer may take that must come. With the repeats it is less than the 3 s after which a course server forgets.
+const ANSWER_WITHIN: Duration = Duration::from_millis(1200);
+
+/// How often a message is sent that must be answered: as often as the course's clients do it.
+const ATTEMPTS: usize = 5;
+const AGAIN_WITHIN: Duration = Duration::from_millis(300);
+
+/// By then an answer has come that comes at all, on this machine.
+const SOON: Duration = Duration::from_millis(300);
 
 /// How often the server's life is looked at while waiting.
 const SLICE: Duration = Duration::from_millis(50);

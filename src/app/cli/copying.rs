@@ -28,13 +28,13 @@ pub struct ClientArgs {
     /// Give up after so many seconds without an answer.
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = seconds)]
     pub timeout: Duration,
+    #[command(flatten)]
+    pub speech: Speech,
     /// Draw the exchange as a sequence diagram, as this client sees it.
     #[arg(long, value_name = "FILE.svg", help_heading = "Picture")]
     pub diagram: Option<PathBuf>,
     #[command(flatten)]
     pub record: RecordArgs,
-    #[command(flatten)]
-    pub speech: Speech,
 }
 
 /// See [`Mode`].

@@ -62,9 +62,9 @@ pub struct ServingArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub exit_after: Option<u64>,
     #[command(flatten)]
-    pub record: RecordArgs,
-    #[command(flatten)]
     pub speech: Speech,
+    #[command(flatten)]
+    pub record: RecordArgs,
 }
 
 impl ServingArgs {
@@ -95,13 +95,13 @@ pub struct BadServerArgs {
     #[command(flatten)]
     pub weather: WeatherArgs,
     /// What the server does wrong on purpose; see --list.
-    #[arg(long, value_name = "NAME", value_parser = |name: &str| name.parse::<Misbehaviour>())]
+    #[arg(long, value_name = "NAME", help_heading = "Misbehaviour", value_parser = |name: &str| name.parse::<Misbehaviour>())]
     pub misbehave: Option<Misbehaviour>,
     /// List the misbehaviours and end.
-    #[arg(long)]
+    #[arg(long, help_heading = "Misbehaviour")]
     pub list: bool,
     /// Compare every file with this one: exit code 5 if one differs or does not arrive (use with --exit-after).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Misbehaviour")]
     pub expect: Option<PathBuf>,
     /// Draw the exchange as a sequence diagram, with the fate of every datagram; a second one goes to FILE-2.svg.
     #[arg(long, value_name = "FILE.svg", help_heading = "Picture")]

@@ -9,6 +9,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Behaviour {
     pub(super) spelling: Option<Spelling>,
+    /// The start.
+    pub(super) start: Option<String>,
     /// The start's number, and that of the first chunk and the one after it.
     pub(super) numbers: Vec<u64>,
     /// What it did against the rules, in the order in which it happened.
@@ -17,8 +19,12 @@ pub(super) struct Behaviour {
     pub(super) times_sent: Vec<(String, u32)>,
     /// The longest datagram with a chunk, and its text.
     pub(super) longest: (usize, String),
+    /// How many bytes of the file were in its chunks, each counted once.
+    pub(super) bytes: usize,
     /// The smallest buffer that was announced to it.
     pub(super) announced: Option<u64>,
+    /// What it sent twice at once when it repeated.
+    pub(super) doubled: Vec<String>,
     /// The last message it sent: its text, how often, over which time, and whether the right answer came.
     pub(super) last: Option<Last>,
 }
@@ -29,7 +35,10 @@ pub(super) struct Last {
     pub(super) text: String,
     pub(super) times: u32,
     pub(super) over: Duration,
-    pub(super) answered: bool,
+    /// When the right answer came, counted from its first time.
+    pub(super) answered: Option<Duration>,
+    /// What else came.
+    pub(super) others: Vec<String>,
 }
 
 /// The message that the client is at.
@@ -41,7 +50,9 @@ struct Current {
     since: Duration,
     until: Duration,
     times: u32,
-    answered: bool,
+    answered: Option<Duration>,
+    /// Something came since it was sent last.
+    heard: bool,
     /// What came instead of the right answer since it was sent.
     others: Vec<String>,
 }
@@ -65,7 +76,7 @@ impl Behaviour {
                 Did::Sent { by: Side::Server, text, .. } => drop(answers.insert(step.id, text)),
                 Did::Came { .. } => {
                     if let (Some(answer), Some(current)) = (answers.get(&step.id), &mut current) {
-                        self.hears(current, answer);
+                        self.hears(current, answer, step.at);
                     }
                 }
                 Did::Sent { by: Side::Client, text, length, again } => {
@@ -78,10 +89,14 @@ impl Behaviour {
                     } else if text.starts_with('d') {
                         index.insert(step.id, self.times_sent.len());
                         self.times_sent.push((text.clone(), 1));
+                        self.bytes += chunk_length(text, *length);
                     }
                     if let Some(current) = current.as_mut().filter(|current| current.id == first) {
                         current.times += 1;
-                        current.until = step.at;
+                        if !current.heard && step.at.saturating_sub(current.until) < AT_ONCE {
+                            self.doubled.push(text.clone());
+                        }
+                        (current.until, current.heard) = (step.at, false);
                     } else if again.is_none() {
                         current = self.goes_on(current.as_ref(), step.id, text, step.at).or(current);
                     }
@@ -89,16 +104,21 @@ impl Behaviour {
                 Did::Lost | Did::Note { .. } => {}
             }
         }
-        self.last = current.map(|current| Last {
-            text: current.text,
-            times: current.times,
+        let Some(current) = current else { return };
+        // A recording that ended while the client still repeated the same message goes on in the next one.
+        let before = self.last.take().filter(|last| last.text == current.text);
+        self.last = Some(Last {
+            times: current.times + before.map_or(0, |last| last.times),
             over: current.until.saturating_sub(current.since),
+            text: current.text,
             answered: current.answered,
+            others: current.others,
         });
     }
 
     /// An answer came to the client.
-    fn hears(&mut self, current: &mut Current, answer: &str) {
+    fn hears(&mut self, current: &mut Current, answer: &str, at: Duration) {
+        current.heard = true;
         let Ok((spelling, Message::Ack { next, bufsize, .. })) = lab::decode(answer.as_bytes()) else {
             return current.others.push(answer.into());
         };
@@ -108,7 +128,7 @@ impl Behaviour {
         let expected = after(spelling, current.seq);
         let given = if spelling == Spelling::Compact { next % 2 } else { next };
         match given == expected {
-            true => current.answered = true,
+            true => drop(current.answered.get_or_insert(at.saturating_sub(current.since))),
             false => current.others.push(answer.into()),
         }
     }
@@ -120,11 +140,21 @@ impl Behaviour {
             _ => return None,
         };
         self.spelling.get_or_insert(spelling);
+        if is_start {
+            self.start.get_or_insert_with(|| text.to_string());
+        }
         if self.numbers.len() < NUMBERS_KEPT {
             self.numbers.push(seq);
         }
         if let Some(before) = before {
-            if !is_start && !before.answered {
+            let followed = |other: &&String| {
+                let number = headline(other).map(|(_, _, number)| number);
+                !is_start && spelling == Spelling::Spaced && seq != after(spelling, before.seq) && number == Some(seq)
+            };
+            if let Some(other) = before.others.iter().find(followed) {
+                self.faults
+                    .push(format!("it took `{other}` for the acknowledgement of `{}`, and sent `{text}`", before.text));
+            } else if !is_start && before.answered.is_none() {
                 let took =
                     before.others.last().map(|other| format!("; the last that came was `{other}`")).unwrap_or_default();
                 self.faults.push(format!("it sent `{text}` though `{}` was not acknowledged{took}", before.text));
@@ -133,9 +163,14 @@ impl Behaviour {
                 self.faults.push(format!("it sent two different chunks with the number {seq}"));
             }
         }
-        let others = Vec::new();
-        Some(Current { id, text: text.into(), seq, is_start, since: at, until: at, times: 1, answered: false, others })
+        let (text, answered, heard, others) = (text.into(), None, false, Vec::new());
+        Some(Current { id, text, seq, is_start, since: at, until: at, times: 1, answered, heard, others })
     }
+}
+
+/// Without its header.
+fn chunk_length(text: &str, length: usize) -> usize {
+    headline(text).map_or(0, |(spelling, _, seq)| length.saturating_sub(lab::data_header_length(seq, spelling)))
 }
 
 /// The number that acknowledges `seq`.
@@ -145,6 +180,9 @@ fn after(spelling: Spelling, seq: u64) -> u64 {
         Spelling::Compact => seq.wrapping_add(1) % 2,
     }
 }
+
+/// Nobody's timer is that short.
+const AT_ONCE: Duration = Duration::from_millis(5);
 
 /// The start's number, and those of the first chunks.
 const NUMBERS_KEPT: usize = 12;

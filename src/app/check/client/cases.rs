@@ -1,6 +1,9 @@
 //! The table of the cases for clients.
 
-use super::judges::{bounded, delivered, named, not_doubled, numbered, within_buffer};
+use super::judges::{
+    bounded, delivered, delivered_if_patient, gives_up, insistent, named, not_doubled, numbered, repeated_singly,
+    true_sender, within_buffer,
+};
 use super::performance::Performance;
 use crate::app::check::finding::{Fault, Rule};
 use crate::weather::Misbehaviour;
@@ -48,12 +51,12 @@ pub fn cases() -> Vec<ClientCase> {
         file: Sent::Chunks(*chunks),
         judge: *judge,
     });
-    let stormy = STORMY.iter().map(|(case, rule, weather)| ClientCase {
+    let stormy = STORMY.iter().map(|(case, rule, weather, judge)| ClientCase {
         rule: Rule { case, rule },
         weather,
         misbehaviour: None,
         file: Sent::Chunks(4),
-        judge: delivered,
+        judge: *judge,
     });
     plain.chain(misbehaved).chain(stormy).collect()
 }
@@ -86,16 +89,22 @@ const MISBEHAVED: &[(&str, &str, Misbehaviour, usize, Judge)] = &[
         "The start is sent again when its acknowledgement is lost.",
         Misbehaviour::LoseStartAck,
         4,
-        delivered,
+        insistent,
     ),
-    ("data-lost", "A chunk that is lost is sent again.", Misbehaviour::LoseEveryOtherData, 4, delivered),
+    (
+        "data-lost",
+        "A chunk that is lost is sent again, once for each time-out.",
+        Misbehaviour::LoseEveryOtherData,
+        4,
+        repeated_singly,
+    ),
     ("ack-lost", "A chunk whose acknowledgement is lost is sent again.", Misbehaviour::LoseEveryOtherAck, 4, delivered),
     (
         "last-ack-lost",
         "The last chunk is sent again when its acknowledgement is lost.",
         Misbehaviour::LoseLastAck,
         4,
-        delivered,
+        insistent,
     ),
     ("ack-repeated", "An acknowledgement that comes twice counts once.", Misbehaviour::DuplicateAcks, 4, delivered),
     ("ack-late", "Acknowledgements 1.2 s late, after the time-out, do no harm.", Misbehaviour::LateAcks, 4, delivered),
@@ -109,10 +118,10 @@ const MISBEHAVED: &[(&str, &str, Misbehaviour, usize, Judge)] = &[
     ("future-ack", "An acknowledgement with a number too high does not count.", Misbehaviour::FutureAcks, 4, delivered),
     ("garbage", "Empty and senseless datagrams are ignored.", Misbehaviour::Garbage, 4, delivered),
     ("ack-truncated", "An acknowledgement without its number is ignored.", Misbehaviour::TruncatedAcks, 4, delivered),
-    ("wrong-port", "An answer from somebody else than the server is ignored.", Misbehaviour::WrongPort, 4, delivered),
+    ("wrong-port", "An answer from somebody else than the server is ignored.", Misbehaviour::WrongPort, 4, true_sender),
     (
         "no-doubling",
-        "After one late acknowledgement every chunk is sent once again.",
+        "One acknowledgement that comes late, beside that of the repeat, does not make every later chunk go out twice.",
         Misbehaviour::LateAck,
         10,
         not_doubled,
@@ -120,10 +129,10 @@ const MISBEHAVED: &[(&str, &str, Misbehaviour, usize, Judge)] = &[
     ("silent-server", "Without any answer the client gives up, within 40 s.", Misbehaviour::Silent, 4, bounded),
     (
         "server-forgets",
-        "A server that forgets the transfer in the middle does not keep the client for ever.",
+        "When a server forgets the transfer in the middle, the client gives up: no next chunk, no endless repeats.",
         Misbehaviour::Forgets,
         4,
-        bounded,
+        gives_up,
     ),
     (
         "server-dies",
@@ -135,16 +144,22 @@ const MISBEHAVED: &[(&str, &str, Misbehaviour, usize, Judge)] = &[
 ];
 
 /// In bad weather, as `bad_server --fault` takes it.
-const STORMY: &[(&str, &str, &str)] = &[
-    ("weather-clean", "The file arrives on a clean link.", "clean"),
-    ("weather-wifi", "The file arrives over Wi-Fi: 3 to 9 ms each way.", "wifi"),
-    ("weather-cellular", "The file arrives over a cellular link: 30 to 55 ms each way.", "cellular"),
-    ("weather-satellite", "The file arrives over a satellite: 290 to 310 ms each way.", "satellite"),
-    ("weather-lab", "The file arrives in the course's weather: 15 % lost, 1100 ms each way.", "lab"),
+const STORMY: &[(&str, &str, &str, Judge)] = &[
+    ("weather-clean", "The file arrives on a clean link.", "clean", delivered),
+    ("weather-wifi", "The file arrives over Wi-Fi: 3 to 9 ms each way.", "wifi", delivered),
+    ("weather-cellular", "The file arrives over a cellular link: 30 to 55 ms each way.", "cellular", delivered),
+    ("weather-satellite", "The file arrives over a satellite: 290 to 310 ms each way.", "satellite", delivered),
+    (
+        "weather-lab",
+        "The file arrives in the course's weather: 15 % lost, 1100 ms each way.",
+        "lab",
+        delivered_if_patient,
+    ),
     // The protocol has no checksum: damage is nobody's fault.
     (
         "weather-hostile",
         "The file arrives in hostile weather: lost, repeated, late and out of order.",
         "hostile,corrupt=0",
+        delivered,
     ),
 ];

@@ -13,6 +13,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// A server that runs.
 pub(super) struct Host {
@@ -36,7 +37,8 @@ impl Host {
         let address = wire.local_address(0)?;
         let bufsize = if misbehaviour == Some(Misbehaviour::TinyBuffer) { TINY } else { USUAL };
         let compact_bufsize = if misbehaviour == Some(Misbehaviour::TinyBuffer) { TINY } else { COMPACT };
-        let endpoint = Endpoint::new(Config { bufsize, compact_bufsize, ..Config::default() });
+        let config = Config { bufsize, compact_bufsize, idle_timeout: NEVER_FORGETS, ..Config::default() };
+        let endpoint = Endpoint::new(config);
         let mut server = HostileServer::new(endpoint, weather, misbehaviour, seed);
         server.record(Recordings::new(Vantage::Both, address.to_string(), STEPS_MAX));
         let interrupt = Interrupt::never();
@@ -76,5 +78,8 @@ impl Report for Unheard {
 const USUAL: usize = 1024;
 const COMPACT: usize = 20_480;
 const TINY: usize = 64;
+
+/// Longer than any case: what is forgotten begins another recording, and its repeats are counted from one again.
+const NEVER_FORGETS: Duration = Duration::from_secs(3600);
 
 const STEPS_MAX: usize = 24_000;

@@ -5,6 +5,7 @@ use super::performance::Performance;
 use crate::app::check::content::difference;
 use crate::app::check::finding::Fault;
 use crate::packet::lab::Spelling;
+use std::time::Duration;
 
 /// The file is there, as it was sent.
 pub(super) fn delivered(performance: &Performance) -> Result<String, Fault> {
@@ -30,12 +31,19 @@ fn explained(performance: &Performance, why: String) -> String {
     reasons.extend(behaviour.faults.iter().take(2).cloned());
     match &behaviour.last {
         None => reasons.push("it sent no start".into()),
-        Some(Last { answered: false, text, times: 1, .. }) => reasons.push(format!("it sent `{text}` only once")),
-        Some(Last { answered: false, text, times, over }) => {
-            reasons.push(format!("it gave up after sending `{text}` {times} times in {:.1} s", over.as_secs_f64()));
+        Some(Last { answered: None, text, times: 1, .. }) => reasons.push(format!("it sent `{text}` only once")),
+        Some(Last { answered: None, text, times, over, .. }) => {
+            let gave_up = if status.is_some() { "it gave up after sending" } else { "it sent" };
+            reasons.push(format!("{gave_up} `{text}` {times} times in {:.1} s", over.as_secs_f64()));
         }
-        Some(Last { answered: true, text, .. }) if behaviour.faults.is_empty() => {
-            reasons.push(format!("it went no further than `{text}`, which was acknowledged"));
+        Some(last @ Last { answered: Some(after), text, .. }) if behaviour.faults.is_empty() => {
+            let late = if *after < LATE { String::new() } else { format!(" after {:.1} s", after.as_secs_f64()) };
+            reasons.push(format!("it went no further than `{text}`, which was acknowledged{late}"));
+            let (sent, size) = (behaviour.bytes, performance.content.len());
+            if sent != size && behaviour.announced.is_some() {
+                reasons.push(format!("its chunks had {sent} bytes together, and the file has {size}"));
+            }
+            reasons.extend(confused(last));
         }
         Some(_) => {}
     }
@@ -44,6 +52,20 @@ fn explained(performance: &Performance, why: String) -> String {
     }
     reasons.dedup();
     reasons.join("; ")
+}
+
+/// What else came to a client that got its answer and went no further all the same.
+fn confused(last: &Last) -> Option<String> {
+    let Last { text, times, over, others, .. } = last;
+    let other = others.first()?;
+    let is_hasty = *times > 1 && *over < LATE * (times - 1);
+    Some(match is_hasty {
+        true => format!(
+            "it repeats at once whatever else comes, such as `{other}`: it sent `{text}` {times} times in {:.2} s",
+            over.as_secs_f64()
+        ),
+        false => format!("`{other}` came as well"),
+    })
 }
 
 fn remarks(performance: &Performance) -> String {
@@ -55,14 +77,59 @@ fn remarks(performance: &Performance) -> String {
 
 /// The start names the file as it shall be called there.
 pub(super) fn named(performance: &Performance) -> Result<String, Fault> {
-    let remark = delivered(performance)?;
-    match performance.saved.iter().any(|(name, _)| *name == performance.name) {
-        true => Ok(remark),
-        false => {
-            let names: Vec<&str> = performance.saved.iter().map(|(name, _)| name.as_str()).collect();
-            Err(Fault::broken(format!("\"{}\" was to be sent, the start named it {names:?}", performance.name)))
-        }
+    let Some(start) = &performance.behaviour.start else { return delivered(performance) };
+    let named = start.split('|').nth(2).map(str::trim).unwrap_or_default();
+    match named == performance.name {
+        true => Ok(String::new()),
+        false => Err(Fault::broken(format!("\"{}\" was to be sent, `{start}` names it \"{named}\"", performance.name))),
     }
+}
+
+/// Only what comes from the server counts.
+pub(super) fn true_sender(performance: &Performance) -> Result<String, Fault> {
+    delivered(performance).map_err(|fault| match fault {
+        Fault::Broken(why) => Fault::Broken(format!(
+            "it did not ignore answers from another port, and the only one for its first chunk came from there: {why}"
+        )),
+        other => other,
+    })
+}
+
+/// The file is there, and was not acknowledged by mere luck: nothing was sent before the answer to what went before, and the
+/// last message was answered.
+pub(super) fn insistent(performance: &Performance) -> Result<String, Fault> {
+    let remark = delivered(performance)?;
+    let behaviour = &performance.behaviour;
+    match (behaviour.faults.first(), &behaviour.last) {
+        (Some(fault), _) => Err(Fault::broken(fault.clone())),
+        (None, Some(Last { answered: None, text, times, .. })) => {
+            let times = if *times == 1 { "only once".to_string() } else { format!("{times} times") };
+            let why = format!("it sent `{text}` {times}, and did not wait for the acknowledgement");
+            Err(Fault::broken(if remark.is_empty() { why } else { format!("{why}; {remark}") }))
+        }
+        _ => Ok(remark),
+    }
+}
+
+/// A repeat is one message.
+pub(super) fn repeated_singly(performance: &Performance) -> Result<String, Fault> {
+    match performance.behaviour.doubled.as_slice() {
+        // A machine that stands still for a moment may bring two repeats together once.
+        [text, _, ..] => Err(Fault::broken(format!("when it repeats `{text}` it sends it twice at once"))),
+        _ => delivered(performance),
+    }
+}
+
+/// Weather of the compact course: the spaced one asks for less patience than it takes. To run out of patience is no fault there,
+/// to break a rule is.
+pub(super) fn delivered_if_patient(performance: &Performance) -> Result<String, Fault> {
+    let breaks_rules = !performance.behaviour.faults.is_empty();
+    delivered(performance).map_err(|fault| match (fault, performance.spelling) {
+        (Fault::Broken(why), Some(Spelling::Spaced)) if !breaks_rules => Fault::NotApplicable(format!(
+            "the spaced hand-out asks for 5 tries of 0.5 s, and an answer takes 2.2 s here: {why}"
+        )),
+        (fault, _) => fault,
+    })
 }
 
 /// Chunks count from the start's number.
@@ -119,11 +186,23 @@ pub(super) fn not_doubled(performance: &Performance) -> Result<String, Fault> {
     delivered(performance)
 }
 
+/// The client ends by itself, and does not go on as if the chunk had arrived.
+pub(super) fn gives_up(performance: &Performance) -> Result<String, Fault> {
+    match performance.behaviour.faults.first() {
+        Some(fault) => Err(Fault::broken(format!("it goes on all the same: {fault}"))),
+        None => bounded(performance),
+    }
+}
+
 /// The client ends by itself; in the compact spelling it need not.
 pub(super) fn bounded(performance: &Performance) -> Result<String, Fault> {
     let tried = performance.behaviour.last.as_ref();
     let seconds = performance.took.as_secs_f64();
-    let trying = tried.map(|last| format!("it sent `{}` {} times in {seconds:.0} s", last.text, last.times));
+    // What goes to a closed port is seen by nobody.
+    let trying = tried.map(|last| match last.times {
+        1 => format!("the last that came from it was `{}`, and after {seconds:.0} s it still ran", last.text),
+        times => format!("it sent `{}` {times} times in {seconds:.0} s", last.text),
+    });
     match (performance.status, performance.spelling) {
         (_, None) => Err(Fault::broken(explained(performance, "it sent no start".into()))),
         (None, Some(Spelling::Compact)) => {
@@ -139,6 +218,9 @@ pub(super) fn bounded(performance: &Performance) -> Result<String, Fault> {
         (Some(_), _) => Ok(format!("it gave up after {seconds:.1} s")),
     }
 }
+
+/// An answer that takes so long came behind a time-out, or might have.
+const LATE: Duration = Duration::from_millis(250);
 
 const COMPACT_BUFSIZE: u64 = 20_480;
 

@@ -9,27 +9,30 @@ use std::time::Duration;
 
 pub(super) fn cases() -> Vec<ServerCase> {
     vec![
-        case("file-empty", "A file of 0 bytes is complete with its start, and appears.", Scope::All, file_empty),
-        case("file-one-byte", "A file of 1 byte arrives.", Scope::All, |play| of_size(play, |_| 1)),
-        case("file-chunk-minus-one", "A file one byte shorter than a chunk arrives.", Scope::All, |play| {
+        case("file-empty", "A file of 0 bytes is complete with its start, and appears.", Scope::Plain, file_empty),
+        case("file-one-byte", "A file of 1 byte arrives.", Scope::Plain, |play| of_size(play, |_| 1)),
+        case("file-chunk-minus-one", "A file one byte shorter than a chunk arrives.", Scope::Plain, |play| {
             of_size(play, |chunk| chunk - 1)
         }),
         case(
             "file-chunk",
             "A file of exactly one chunk arrives; nothing follows that would end it.",
-            Scope::All,
+            Scope::Plain,
             |play| of_size(play, |chunk| chunk),
         ),
-        case("file-chunk-plus-one", "A file one byte longer than a chunk arrives.", Scope::All, |play| {
+        case("file-chunk-plus-one", "A file one byte longer than a chunk arrives.", Scope::Plain, |play| {
             of_size(play, |chunk| chunk + 1)
         }),
-        case("file-megabyte", "A file of 1 MB arrives: numbers grow beyond 255.", Scope::All, file_megabyte),
+        case("file-megabyte", "A file of 1 MB arrives: numbers grow beyond 255.", Scope::Plain, file_megabyte),
         case(
             "separator-in-data",
             "A chunk may contain ` | `, also where it looks like a message.",
             Scope::All,
             |play| with_content(play, |length| repeated(b"one | two|three | d | 1 | x || | ", length)),
         ),
+        case("equal-chunks", "Chunks with the same content are chunks of their own.", Scope::All, |play| {
+            of_size_with(play, |length| vec![b'='; length], |chunk| 2 * chunk + chunk / 2)
+        }),
         case("newline-in-data", "A chunk may begin and end with line ends and spaces.", Scope::All, |play| {
             with_content(play, |length| repeated(b"\n \r\n\tline\n \n", length))
         }),
@@ -37,10 +40,10 @@ pub(super) fn cases() -> Vec<ServerCase> {
             with_content(play, binary)
         }),
         case("name-with-space", "A file's name may contain spaces.", Scope::Files, |play| {
-            named(play, "my lab report.txt")
+            named(play, "my lab report.txt", |found, name| found.contains(name))
         }),
         case("file-name", "A file is saved under the name that its start has.", Scope::Files, |play| {
-            named(play, "Report-2.final.txt")
+            named(play, "Report-2.final.txt", |found, name| found == name)
         }),
         case("overwrite", "A file that exists is replaced as a whole.", Scope::Files, overwrite),
         case("path-escape", "A name cannot lead out of the server's folder.", Scope::Files, path_escape),
@@ -54,9 +57,17 @@ pub(super) fn cases() -> Vec<ServerCase> {
 }
 
 fn of_size(play: &mut Play<'_>, size: impl Fn(usize) -> usize) -> Result<(), Fault> {
+    of_size_with(play, |length| letters(length, "size"), size)
+}
+
+fn of_size_with(
+    play: &mut Play<'_>,
+    content: impl Fn(usize) -> Vec<u8>,
+    size: impl Fn(usize) -> usize,
+) -> Result<(), Fault> {
     let name = play.name();
     let mut talk = play.talk()?;
-    let content = letters(size(talk.chunk_max()), "size");
+    let content = content(size(talk.chunk_max()));
     talk.copy(&name, &content)
 }
 
@@ -94,29 +105,33 @@ fn with_content(play: &mut Play<'_>, content: impl Fn(usize) -> Vec<u8>) -> Resu
         Spelling::Spaced => 3000,
         Spelling::Compact => 50_000,
     };
-    talk.copy(&name, &content(length))
+    talk.copy(&name, &content(play.harmless(length)))
 }
 
-fn named(play: &mut Play<'_>, name: &str) -> Result<(), Fault> {
+fn named(play: &mut Play<'_>, name: &str, is_kept: impl Fn(&str, &str) -> bool) -> Result<(), Fault> {
     let mut talk = play.talk()?;
-    let content = some_chunks(&talk, 2);
-    talk.copy(name, &content)?;
+    let mut content = some_chunks(&talk, 2);
+    content.truncate(play.harmless(content.len()));
+    let copied = talk.copy(name, &content);
     let names = talk.stage.names();
-    match names.iter().any(|found| found == name) {
-        true => Ok(()),
-        false => Err(Fault::broken(format!("\"{name}\" was saved as {names:?}"))),
+    if !names.is_empty() && !names.iter().any(|found| is_kept(found, name)) {
+        play.fault(format!("\"{name}\" was saved as {names:?}"));
     }
+    copied
 }
 
 fn overwrite(play: &mut Play<'_>) -> Result<(), Fault> {
     let name = play.name();
-    let mut first = play.talk()?;
-    let content = some_chunks(&first, 3);
-    first.copy(&name, &content)?;
-    let mut second = play.talk()?;
-    let content = letters(second.chunk_max() + 7, "other");
-    let result = second.copy(&name, &content);
-    play.blame(result)
+    let mut talk = play.talk()?;
+    // Not by a transfer of its own: there are servers that take only one.
+    play.stage.lay(&name, &letters(3 * talk.chunk_max(), "old"))?;
+    let content = letters(play.harmless(talk.chunk_max() + 7), "new");
+    let copied = talk.copy(&name, &content);
+    let names = play.stage.names();
+    match names.iter().find(|found| **found != name) {
+        Some(other) if copied.is_err() => Err(Fault::NotApplicable(format!("it saves under another name: {other:?}"))),
+        _ => copied,
+    }
 }
 
 fn path_escape(play: &mut Play<'_>) -> Result<(), Fault> {
@@ -136,12 +151,17 @@ fn path_escape(play: &mut Play<'_>) -> Result<(), Fault> {
                 talk.reply(QUIET)?;
             }
         }
-        play.stage.pause(Duration::from_millis(100))?;
+        // Long enough to die of it, and for servers that write only when a client has been silent for a second or two.
+        play.stage.pause(WRITES_WITHIN)?;
         let escaped = play.stage.escaped();
         if !escaped.is_empty() {
             return Err(Fault::broken(format!("\"{name}\" led out of the folder: {escaped:?} lies beside it")));
         }
-        play.stage.alive(&format!("a start with the name \"{name}\""))?;
+        if play.stage.has_left() {
+            // It takes one file only.
+            return Ok(());
+        }
+        play.stage.alive(&format!("a file with the name \"{name}\""))?;
     }
     let mut talk = play.talk()?;
     talk.copy("after.txt", &letters(100, "after"))
@@ -164,6 +184,10 @@ fn oversize(play: &mut Play<'_>) -> Result<(), Fault> {
             "the start announced {size} bytes, {total} came, and the file has more than were announced"
         ));
     }
+    if play.stage.has_left() {
+        // It takes one file only: another case tells of that.
+        return Ok(());
+    }
     let mut next = play.talk()?;
     let after = some_chunks(&next, 2);
     let result = next.copy(&format!("after-{name}"), &after);
@@ -178,3 +202,6 @@ fn saves_too_much(talk: &Talk<'_>, name: &str, content: &[u8], size: usize) -> R
     talk.stage.pause(Duration::from_millis(1500))?;
     Ok((size + 1..=content.len()).any(|length| talk.stage.holds(name, &content[..length])))
 }
+
+/// Some servers write a file only after a second of silence, when they look next.
+const WRITES_WITHIN: Duration = Duration::from_millis(2200);

@@ -124,11 +124,8 @@ fn start_late(play: &mut Play<'_>) -> Result<(), Fault> {
     talk.send(&start);
     talk.replies(QUIET)?;
     talk.stage.alive("the start came again in the middle of the transfer")?;
-    let context = |fault: Fault| match fault {
-        Fault::Broken(why) => Fault::Broken(format!("after the start came again in the middle of the transfer: {why}")),
-        other => other,
-    };
-    talk.finish(&name, &content, 2).map_err(context)
+    talk.finish(&name, &content, 2)
+        .map_err(|fault| fault.after("after the start came again in the middle of the transfer"))
 }
 
 fn data_lost(play: &mut Play<'_>) -> Result<(), Fault> {
@@ -141,11 +138,7 @@ fn data_lost(play: &mut Play<'_>) -> Result<(), Fault> {
     let lost = talk.data_words(2);
     talk.remark(&format!("{lost} is lost four times"));
     talk.stage.pause(Duration::from_secs(2))?;
-    let after = |fault: Fault| match fault {
-        Fault::Broken(why) => Fault::Broken(format!("after 2 s of silence: {why}")),
-        other => other,
-    };
-    talk.finish(&name, &content, 2).map_err(after)
+    talk.finish(&name, &content, 2).map_err(|fault| fault.after("after 2 s of silence"))
 }
 
 fn data_repeated(play: &mut Play<'_>) -> Result<(), Fault> {
@@ -162,7 +155,9 @@ fn data_repeated(play: &mut Play<'_>) -> Result<(), Fault> {
     talk.send(&datagram);
     let what = format!("{} was sent again", talk.data_words(2));
     let acked = talk.await_ack(2, &what).map(drop);
-    let rest = talk.finish(&name, &content, 3).map_err(|fault| seems_twice(fault, &talk.data_words(2)));
+    let repeated = talk.data_words(2);
+    let rest = talk.finish(&name, &content, 3).map_err(|fault| seems_twice(fault, &repeated));
+    let rest = rest.map_err(|fault| fault.after(&format!("after {repeated} came twice")));
     [acked, rest].into_iter().try_for_each(|result| play.blame(result))
 }
 
@@ -193,7 +188,7 @@ fn data_repeated_late(play: &mut Play<'_>) -> Result<(), Fault> {
     if let Some(reply) = moved {
         play.fault(format!("a late copy of {old} was answered with `{reply}`, as if it were the next chunk"));
     }
-    play.blame(rest)
+    play.blame(rest.map_err(|fault| fault.after(&format!("after a late copy of {old} came"))))
 }
 
 fn data_reordered(play: &mut Play<'_>) -> Result<(), Fault> {
@@ -209,12 +204,17 @@ fn data_reordered(play: &mut Play<'_>) -> Result<(), Fault> {
     let is_acked = talk.replies(QUIET)?.iter().any(|reply| talk.acknowledges(reply, 3));
     let result = finish_after_gap(&mut talk, &name, &content, is_acked);
     let (early, missing) = (talk.data_words(3), talk.data_words(2));
-    play.blame(result.map_err(|fault| match fault {
-        Fault::Broken(why) if is_acked => {
-            Fault::Broken(format!("{early} came before {missing} and was acknowledged, but not kept: {why}"))
+    let Err(Fault::Broken(why)) = result else { return result };
+    if !is_acked {
+        return Err(Fault::Broken(format!("{early} came before {missing}: {why}")));
+    }
+    // Was it thrown away? Then it is taken when it comes again.
+    let thrown_away = talk.finish(&name, &content, 3).is_ok() && talk.stage.folder().is_some();
+    Err(Fault::Broken(match thrown_away {
+        true => {
+            format!("{early} came before {missing} and was acknowledged, but thrown away: no file until it came again")
         }
-        Fault::Broken(why) => Fault::Broken(format!("{early} came before {missing}: {why}")),
-        other => other,
+        false => format!("{early} came before {missing} and was acknowledged all the same: {why}"),
     }))
 }
 
@@ -243,14 +243,14 @@ fn data_future(play: &mut Play<'_>) -> Result<(), Fault> {
     talk.put(1, &content[..chunk])?;
     let datagram = talk.data_message(AHEAD, b"from the future");
     talk.send(&datagram);
-    let what = format!("`{}` while `d | 2` was expected", words(&datagram));
+    let what = format!("`{}` while {} was expected", words(&datagram), talk.data_words(2));
     let acked = talk.replies(QUIET)?.iter().find(|reply| talk.acknowledges(reply, AHEAD)).map(|reply| words(reply));
     talk.stage.alive(&what)?;
     let rest = talk.finish(&name, &content, 2);
     if let Some(reply) = acked {
         play.fault(format!("{what} was acknowledged with `{reply}`, though the chunks before it are missing"));
     }
-    play.blame(rest)
+    play.blame(rest.map_err(|fault| fault.after(&format!("after {what}"))))
 }
 
 fn last_ack_lost(play: &mut Play<'_>) -> Result<(), Fault> {
@@ -272,6 +272,9 @@ fn last_ack_lost(play: &mut Play<'_>) -> Result<(), Fault> {
 }
 
 fn idle_forgotten(play: &mut Play<'_>) -> Result<(), Fault> {
+    if play.spelling == Spelling::Compact {
+        return Err(Fault::NotApplicable("the compact text has no such limit".into()));
+    }
     let name = play.name();
     let mut talk = play.talk()?;
     let content = some_chunks(&talk, 3);
@@ -279,19 +282,20 @@ fn idle_forgotten(play: &mut Play<'_>) -> Result<(), Fault> {
     talk.start(&name, content.len())?;
     talk.put(1, &content[..chunk])?;
     talk.stage.pause(Duration::from_millis(4500))?;
+    talk.stage.alive("4.5 s of silence")?;
     let datagram = talk.data_message(2, &content[chunk..2 * chunk]);
     talk.send(&datagram);
     let is_acked = talk.replies(QUIET)?.iter().any(|reply| talk.acknowledges(reply, 2));
-    talk.stage.alive("4.5 s of silence and another chunk")?;
-    let again = talk.copy(&name, &content);
     let late = talk.data_words(2);
     if is_acked {
-        play.fault(format!("{late} was acknowledged after 4.5 s of silence"));
+        return Err(Fault::Broken(format!("{late} was acknowledged after 4.5 s of silence")));
     }
-    match play.spelling {
-        Spelling::Spaced => play.blame(again),
-        Spelling::Compact => Err(Fault::NotApplicable("the compact text has no such limit".into())),
+    if let Some(epitaph) = talk.stage.epitaph() {
+        // Dying of data without a transfer is another case's fault, and shows that there was none any more.
+        return Err(Fault::NotApplicable(format!("it dies of another chunk then: {epitaph}")));
     }
+    // By another client: whether a port that is used again is a new one is another question.
+    play.talk()?.copy(&name, &content)
 }
 
 /// A chunk number that cannot be the next one.

@@ -50,7 +50,8 @@ fn survives(play: &mut Play<'_>, messages: &[&[u8]]) -> Result<(), Fault> {
     let mut stranger = play.talk()?;
     for message in messages {
         stranger.send(message);
-        let reply = stranger.reply(QUIET / 3)?;
+        // Long enough to die of it: what comes next shall not be blamed.
+        let reply = stranger.reply(QUIET)?;
         answered.extend(reply.map(|reply| format!("`{}` was answered with `{}`", words(message), words(&reply))));
         gone(play, message)?;
     }
@@ -70,7 +71,7 @@ fn survives(play: &mut Play<'_>, messages: &[&[u8]]) -> Result<(), Fault> {
 }
 
 /// A server that ended: the compact hand-out asks for that, the others do not.
-fn gone(play: &Play<'_>, message: &[u8]) -> Result<(), Fault> {
+pub(super) fn gone(play: &Play<'_>, message: &[u8]) -> Result<(), Fault> {
     let alive = play.stage.alive(&format!("`{}`", words(message)));
     match (alive, play.spelling) {
         (Err(Fault::Broken(why)), Spelling::Compact) => {
