@@ -7,6 +7,7 @@
 
 mod auto;
 mod cell;
+mod examined;
 mod expected;
 mod pair;
 mod program;
