@@ -8,9 +8,9 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// One who keeps the rules, one who breaks one, and one whose program does not even begin. Names come from strangers.
-const ANNA: &str = "anna, the <b>first";
-const BEN: &str = "ben";
-const CARL: &str = "carl";
+const FIRST: &str = "group1, the <b>first";
+const SECOND: &str = "group2";
+const THIRD: &str = "group3";
 
 const CASES: &[&str] = &["--only", "file-one-byte", "--only", "file-name", "--only", "idle-forgotten"];
 
@@ -20,9 +20,9 @@ fn submissions() -> TempDir {
     // What is started has no arguments of its own, as submissions have none.
     let broken = server.replace("FAULTS.get(options.fault, Server)", "FAULTS[\"file-name\"]");
     assert_ne!(broken, server);
-    write(&folder, &format!("sub/{ANNA}/server.py"), &server);
-    write(&folder, &format!("sub/{BEN}/server.py"), broken);
-    write(&folder, &format!("sub/{CARL}/server.py"), "def main(:\n    pass\n");
+    write(&folder, &format!("sub/{FIRST}/server.py"), &server);
+    write(&folder, &format!("sub/{SECOND}/server.py"), broken);
+    write(&folder, &format!("sub/{THIRD}/server.py"), "def main(:\n    pass\n");
     folder
 }
 
@@ -39,7 +39,7 @@ fn a_class_is_examined_in_one_go() {
     let reasons = page.split("class=\"why\">").skip(1).filter_map(|behind| behind.split('<').next());
     grid(&ended.out, &reasons.collect::<Vec<_>>());
     sheet(&fs::read(folder.path().join("class.csv")).expect("a sheet"));
-    for name in ["3 submissions", "anna, the &lt;b&gt;first", BEN, CARL, "SyntaxError"] {
+    for name in ["3 submissions", "group1, the &lt;b&gt;first", SECOND, THIRD, "SyntaxError"] {
         assert!(page.contains(name), "no {name:?} in {page}");
     }
     assert!(!page.contains("<b>"), "{page}");
@@ -49,9 +49,9 @@ fn a_class_is_examined_in_one_go() {
 #[track_caller]
 fn grid(out: &str, reasons: &[&str]) {
     let row = |name: &str| out.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {out}"));
-    assert!(row(ANNA).ends_with(" ✓ ✓ ·  2 passed, 0 failed, 1 not applicable"), "{out}{reasons:#?}");
-    assert!(row(BEN).ends_with(" ✓ ✗ ·  1 passed, 1 failed, 1 not applicable"), "{out}{reasons:#?}");
-    assert!(row(CARL).ends_with(" ✗ ✗ ✗  0 passed, 3 failed"), "{out}{reasons:#?}");
+    assert!(row(FIRST).ends_with(" ✓ ✓ ·  2 passed, 0 failed"), "{out}{reasons:#?}");
+    assert!(row(SECOND).ends_with(" ✓ ✗ ·  1 passed, 1 failed"), "{out}{reasons:#?}");
+    assert!(row(THIRD).ends_with(" ✗ ✗ ✗  0 passed, 3 failed"), "{out}{reasons:#?}");
     assert!(out.lines().nth(1).is_some_and(|line| line.trim() == "1 2 3"), "{out}");
     assert!(out.contains("  2 file-name             2 of 3 fail\n"), "{out}");
 }
@@ -64,9 +64,9 @@ fn sheet(bytes: &[u8]) {
     let rows: Vec<Vec<String>> =
         sheet.records().map(|row| row.expect("a row").iter().map(Into::into).collect()).collect();
     let expected: [&[&str]; 3] = [
-        &[ANNA, "2", "0", "pass", "pass", "na"],
-        &[BEN, "1", "1", "pass", "fail", "na"],
-        &[CARL, "0", "3", "fail", "fail", "fail"],
+        &[FIRST, "2", "0", "pass", "pass", "na"],
+        &[SECOND, "1", "1", "pass", "fail", "na"],
+        &[THIRD, "0", "3", "fail", "fail", "fail"],
     ];
     assert_eq!(rows, expected);
 }
@@ -82,7 +82,7 @@ fn as_json_every_finding_says_whose_it_is() {
     let ended = lab_check_in(folder.path(), &[&options[..], CASES, &command].concat()).expect(1);
     let findings = ended.findings();
     let whose: Vec<&str> = findings.iter().filter_map(|finding| finding.submission.as_deref()).collect();
-    assert_eq!(whose, [ANNA, ANNA, ANNA, BEN, BEN, BEN, CARL, CARL, CARL]);
+    assert_eq!(whose, [FIRST, FIRST, FIRST, SECOND, SECOND, SECOND, THIRD, THIRD, THIRD]);
     let crashed = findings.iter().filter(|one| one.why.contains("it ended with exit code 1: SyntaxError: ")).count();
     assert_eq!(crashed, 3, "{findings:#?}");
     assert_eq!(ended.err.lines().count(), 3, "one summary each: {}", ended.err);
@@ -97,12 +97,12 @@ fn a_class_of_clients_is_examined_as_well() {
     let client = text(Path::new(&peer("client.py")));
     let broken = client.replace("FAULTS.get(options.fault, Client)", "FAULTS[\"file-name\"]");
     assert_ne!(broken, client);
-    write(&folder, "anna.py", &client);
-    write(&folder, "ben.py", broken);
+    write(&folder, "group1.py", &client);
+    write(&folder, "group2.py", broken);
     let cases = ["--only", "plain-copy", "--only", "file-name"];
     let command = ["--", "python3", "{file}", "{addr}", "{local}", "{remote}"];
     let ended = lab_check_in(folder.path(), &[&["client", "--each", "*.py"], &cases[..], &command].concat()).expect(1);
-    for row in ["anna.py  ✓ ✓  2 passed, 0 failed", "ben.py   ✓ ✗  1 passed, 1 failed"] {
+    for row in ["group1.py  ✓ ✓  2 passed, 0 failed", "group2.py  ✓ ✗  1 passed, 1 failed"] {
         assert!(ended.out.lines().any(|line| line == row), "no {row:?} in {}", ended.out);
     }
 }

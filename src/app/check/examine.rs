@@ -32,14 +32,15 @@ impl Examination {
         self.findings.iter().filter(|finding| finding.verdict == verdict).count()
     }
 
-    /// `28 passed, 3 failed`, and what did not apply.
+    /// `28 passed, 3 failed`
     pub fn summary(&self) -> String {
-        let [passed, failed, na] =
-            [Verdict::Pass, Verdict::Fail, Verdict::NotApplicable].map(|verdict| self.count(verdict));
-        match na {
-            0 => format!("{passed} passed, {failed} failed"),
-            _ => format!("{passed} passed, {failed} failed, {na} not applicable"),
-        }
+        format!("{} passed, {} failed", self.count(Verdict::Pass), self.count(Verdict::Fail))
+    }
+
+    /// How many cases do not apply, in words; nothing when all do.
+    pub fn aside(&self) -> Option<String> {
+        let count = self.count(Verdict::NotApplicable);
+        (count > 0).then(|| format!("{count} not applicable"))
     }
 }
 

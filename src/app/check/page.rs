@@ -78,6 +78,7 @@ fn program(one: &Examination, index: usize, many: bool) -> Markup {
             @if many { h2 { (one.subject) } }
             p.summary {
                 strong { (one.summary()) }
+                @if let Some(aside) = one.aside() { ", " (aside) }
                 @if one.hopeless { " · nothing could be examined: " } @else { " · " }
                 (words(&safe(&one.remark)))
             }

@@ -27,7 +27,10 @@ pub fn findings(examination: &Examination) -> String {
         };
         table.add_row([mark(finding.verdict), Cell::new(finding.rule.case), Cell::new(why)]);
     }
-    format!("{} ({})\n{table}\n{}\n", safe(subject), safe(remark), style(examination.summary()).bold())
+    // The last line is always the same, for whoever looks for it.
+    let aside = examination.aside().map(|aside| format!("{aside}\n")).unwrap_or_default();
+    let summary = style(examination.summary()).bold();
+    format!("{} ({})\n{table}\n{aside}{summary}\n", safe(subject), safe(remark))
 }
 
 /// One row a program, one column a case; below it what the columns are.
