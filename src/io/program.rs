@@ -163,8 +163,13 @@ mod tests {
         let child = fs::read_to_string(&pid).unwrap();
         assert_eq!(program.epitaph(), None);
         program.end();
-        let state = fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z"), "{state}");
+        // It was told to go, and needs a moment to do so.
+        let state = || fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
+        let is_gone = || state().is_empty() || state().contains(") Z");
+        while !is_gone() && clock::now() < deadline {
+            clock::pause(LOOK_EVERY);
+        }
+        assert!(is_gone(), "{}", state());
     }
 
     #[test]
