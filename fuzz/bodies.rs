@@ -1,10 +1,14 @@
 //! What the fuzz targets do with their bytes; `tests/fuzz_corpus.rs` does the same with the corpora under stable Rust.
 
 pub mod client;
+pub mod echo;
 pub mod server;
 
 use client::{Client, PEERS, right_answer};
+use echo::Room;
+use homing::echo::Reply;
 use homing::endpoint::Config;
+use homing::packet::message::Style;
 use homing::packet::{MAX_DATAGRAM, Packet, Spelling};
 use homing::session::Mode;
 use homing::session::stop_and_wait::Transfer;
@@ -119,6 +123,35 @@ pub fn sender(script: &[u8]) {
         }
     }
     client.end();
+}
+
+/// A sequence of datagrams from four addresses and of moments into an echo server.
+///
+/// The first byte chooses how it replies. The steps are as in [`receiver`]; numbered messages are offered ready.
+pub fn messages(script: &[u8]) {
+    let mut script = Script(script);
+    let Some(first) = script.byte() else { return };
+    let style = [Style::Sequenced, Style::Echo, Style::Acknowledge][usize::from(first) % 3];
+    let mut room = Room::new(if first & 128 == 0 { Reply::Always(style) } else { Reply::Told(style) });
+    let mut last = [const { Vec::new() }; CLIENTS.len()];
+    for _ in 0..STEPS_MAX {
+        let Some(step) = script.byte() else { break };
+        let who = usize::from(step >> 4 & 3);
+        match step & 15 {
+            0..6 => last[who] = script.datagram().to_vec(),
+            6 | 7 => {}
+            8..12 => {
+                let (Some(seq), Some(text)) = (script.byte(), script.byte()) else { break };
+                last[who] = format!("{seq}:{}", char::from(text)).into_bytes();
+            }
+            _ => {
+                room.pass(PAUSES[usize::from(step >> 4) % PAUSES.len()]);
+                continue;
+            }
+        }
+        room.hear(CLIENTS[who], &last[who]);
+    }
+    room.end();
 }
 
 /// A transfer of so many bytes to [`PEERS`]; the lower two bits of `kind` choose how.

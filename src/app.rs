@@ -4,6 +4,7 @@ pub mod album;
 pub mod check;
 pub mod cli;
 pub mod copy;
+pub mod echo;
 pub mod exit;
 pub mod link;
 pub mod serve;

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod driver;
 pub mod events;
 pub mod limits;
+pub mod lines;
 pub mod program;
 pub mod progress;
 pub mod recording;

@@ -1,6 +1,7 @@
 //! What a datagram says, told from its first byte.
 
 pub mod lab;
+pub mod message;
 
 pub use lab::{Malformed, Message, Spelling, Unspeakable};
 

@@ -4,6 +4,7 @@
 //! `handle_*` calls), `poll_transmit`, and last `poll_timeout`, which says when `handle_timeout` is due. No machine reads a
 //! clock, a socket, a file or dice; the same calls with the same arguments give the same datagrams.
 
+pub mod conversation;
 pub mod stop_and_wait;
 
 use std::net::{IpAddr, SocketAddr};

@@ -34,3 +34,8 @@ fn the_receiver_stands_its_corpus() {
 fn the_sender_stands_its_corpus() {
     replay("sender", bodies::sender);
 }
+
+#[test]
+fn the_echo_server_stands_its_corpus() {
+    replay("messages", bodies::messages);
+}

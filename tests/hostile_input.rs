@@ -4,6 +4,9 @@
 #[path = "../fuzz/bodies.rs"]
 mod bodies;
 
+#[path = "hostile_input/messages.rs"]
+mod messages;
+
 use bodies::client::{Client, right_answer};
 use bodies::server::{Server, checksum};
 use bodies::{CLIENTS, transfer};

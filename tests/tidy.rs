@@ -9,7 +9,7 @@ const FLOORS: &[&[&str]] = &[
     &["codec", "name", "rtt", "chunker", "weather"],
     &["packet"],
     &["session", "trace"],
-    &["endpoint", "relay"],
+    &["endpoint", "echo", "relay"],
     &["hostile"],
     &["tap"],
     &["io"],
@@ -31,7 +31,8 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("glob", &["app/check/subject.rs"]),
     ("anyhow", &["app/exit.rs", "bin/"]),
     ("indicatif", &["io/progress.rs", "io/events.rs"]),
-    ("serde", &["io/events.rs", "trace/step.rs", "trace/recordings.rs"]),
+    ("rustyline", &["io/lines.rs"]),
+    ("serde", &["io/events.rs", "io/events/", "trace/step.rs", "trace/recordings.rs"]),
 ];
 
 const LINES_MAX: usize = 400;

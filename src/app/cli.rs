@@ -4,6 +4,7 @@ mod checking;
 mod common;
 mod copying;
 mod linking;
+mod messaging;
 mod serving;
 mod weather;
 
@@ -11,5 +12,6 @@ pub use checking::{CheckArgs, CheckCommand, ClientCheckArgs, DrawArgs, ExamArgs,
 pub use common::{RecordArgs, Speech, SpellingArg, one_address, usage_error};
 pub use copying::{ClientArgs, ModeArg};
 pub use linking::LinkArgs;
+pub use messaging::{EchoClientArgs, EchoServerArgs};
 pub use serving::{BadServerArgs, ServerArgs, ServingArgs};
 pub use weather::WeatherArgs;

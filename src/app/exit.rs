@@ -20,6 +20,8 @@ pub const NOT_VERIFIED: u8 = 5;
 pub const LOCAL_FILE: u8 = 6;
 /// Everything was sent, and the end was not confirmed.
 pub const NOT_CONFIRMED: u8 = 7;
+/// Ctrl-C: 128 and the number of its signal, as shells have it.
+pub const INTERRUPTED: u8 = 130;
 
 /// The exit code of a client's outcome; an application that stopped it knows its own.
 pub fn of_outcome(outcome: &Outcome) -> u8 {

@@ -1,9 +1,12 @@
 //! What programs tell people and other programs: one vocabulary, printed as JSON lines or as sentences.
 
+pub mod messages;
+
 use crate::hostile::Account;
 use crate::name::{Printable, is_hidden};
 use crate::weather::Counts;
 use indicatif::DecimalBytes;
+use messages::MessageNote;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -69,6 +72,9 @@ pub enum Note {
         /// In a sentence.
         text: String,
     },
+    /// What happened to a message.
+    #[serde(untagged)]
+    Messaging(Box<MessageNote>),
 }
 
 /// A transfer that began.
@@ -315,6 +321,7 @@ pub fn sentence(note: &Note) -> Option<String> {
                 outward.sentence()
             )
         }
+        Note::Messaging(note) => messages::sentence(note),
         Note::Remark { text } => text.clone(),
     })
 }

@@ -37,6 +37,7 @@ impl HumanReport {
             Note::Listening { .. } | Note::Failed { .. } => true,
             Note::Progress(_) | Note::Waiting { .. } => false,
             Note::Started(_) => self.volume == Volume::Verbose,
+            Note::Messaging(note) => note.is_failure() || self.volume != Volume::Quiet,
             Note::Refused { .. }
             | Note::Finished(_)
             | Note::Account(_)
@@ -125,7 +126,8 @@ impl Report for HumanReport {
             text = format!("listening on {address}");
         }
         self.bars.suspend(|| {
-            let failed = matches!(note, Note::Failed { .. });
+            let failed =
+                matches!(note, Note::Failed { .. }) || matches!(note, Note::Messaging(note) if note.is_failure());
             if failed {
                 // Nobody may read complaints; the exit code tells all the same.
                 let _ = writeln!(io::stderr().lock(), "{text}");

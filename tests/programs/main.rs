@@ -10,6 +10,7 @@ mod harness;
 mod bad_server;
 mod copying;
 mod crowds;
+mod echo;
 mod exits;
 mod full_disk;
 mod interrupting;

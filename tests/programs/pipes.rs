@@ -1,7 +1,9 @@
 //! Readers that go away: `| head -1` and its kin.
 
 use crate::fakes::{FakeServer, Tap};
-use crate::harness::{BAD_SERVER, CLIENT, Folder, LOSSY_LINK, Program, SERVER, copy, start_copy, wait_until};
+use crate::harness::{
+    BAD_SERVER, CLIENT, ECHO_CLIENT, ECHO_SERVER, Folder, LOSSY_LINK, Program, SERVER, copy, start_copy, wait_until,
+};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -49,8 +51,14 @@ fn a_reader_that_goes_away_in_mid_transfer_leaves_nothing_half_written() {
 
 #[test]
 fn lists_and_help_end_quietly_when_nobody_reads_them() {
-    for (program, argument) in [(BAD_SERVER, "--list"), (LOSSY_LINK, "--list"), (CLIENT, "--help"), (SERVER, "--help")]
-    {
+    for (program, argument) in [
+        (BAD_SERVER, "--list"),
+        (LOSSY_LINK, "--list"),
+        (CLIENT, "--help"),
+        (SERVER, "--help"),
+        (ECHO_SERVER, "--help"),
+        (ECHO_CLIENT, "--help"),
+    ] {
         let mut child = Command::new(program)
             .arg(argument)
             .stdin(Stdio::null())

@@ -3,6 +3,7 @@
 //! A failing run prints its seed; `SEED=<seed> cargo test --test sim <name>` runs that one alone.
 
 mod behaviour;
+mod conversations;
 mod golden;
 mod transfers;
 mod world;

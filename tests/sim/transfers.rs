@@ -8,7 +8,7 @@ use homing::session::stop_and_wait::Outcome;
 use std::time::Duration;
 
 /// Weather that is different for every seed: loss 0-50 % each way, duplicates, and what `keeps_order` allows besides.
-fn random_weather(rng: &mut fastrand::Rng, keeps_order: bool) -> String {
+pub fn random_weather(rng: &mut fastrand::Rng, keeps_order: bool) -> String {
     let mut words = Vec::new();
     for way in ["in", "out"] {
         words.push(format!("{way}.loss={:.3}", rng.f64() * 0.5));
