@@ -2,6 +2,7 @@
 
 use crate::name::SafeName;
 use crate::packet::Spelling;
+use crate::packet::lab::COMPACT_BUFSIZE;
 use crate::session::stop_and_wait::{Counts, Order};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,7 +30,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             bufsize: 1400,
-            compact_bufsize: 20_480,
+            compact_bufsize: COMPACT_BUFSIZE,
             max_sessions: 1024,
             max_sessions_per_address: 256,
             idle_timeout: Duration::from_secs(30),

@@ -308,6 +308,9 @@ pub fn data_header_length(seq: u64, spelling: Spelling) -> usize {
 /// byte 2, a 0) or counts on (2021: it reads the number, a 2).
 pub const UNDECIDED_ACK: &[u8] = b"a|02";
 
+/// The longest compact datagram, in bytes, as the hand-out has it; most of its programs take nothing else into account.
+pub const COMPACT_BUFSIZE: usize = 20_480;
+
 const SHA256_LABEL: &[u8] = b"sha256:";
 const START_LABEL: &[u8] = b"start:";
 

@@ -4,7 +4,7 @@ use super::finding::Fault;
 use super::stage::Stage;
 use crate::io::asker::Asker;
 use crate::io::clock;
-use crate::packet::lab::{self, Message, Spelling, data_header_length};
+use crate::packet::lab::{self, COMPACT_BUFSIZE, Message, Spelling, data_header_length};
 use crate::trace::{Recorder, Side, Vantage, words};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -303,8 +303,7 @@ impl Drop for Talk<'_> {
     }
 }
 
-/// What a compact datagram may have, and what its clients send.
-pub const COMPACT_BUFSIZE: usize = 20_480;
+/// What compact clients send in each datagram.
 const COMPACT_CHUNK: usize = COMPACT_BUFSIZE - 4;
 
 /// How long an answer may take that must come. With the repeats it is less than the 3 s after which a course server forgets.

@@ -7,6 +7,7 @@ use crate::io::events::{Note, Report};
 use crate::io::signals::Interrupt;
 use crate::io::store::Policy;
 use crate::io::udp::{Waker, Wire};
+use crate::packet::lab::COMPACT_BUFSIZE;
 use crate::trace::{Exchange, Recordings, Vantage};
 use crate::weather::{Misbehaviour, Weather};
 use std::io;
@@ -36,7 +37,7 @@ impl Host {
         wire.listen((Ipv4Addr::LOCALHOST, 0).into())?; // for false answers
         let address = wire.local_address(0)?;
         let bufsize = if misbehaviour == Some(Misbehaviour::TinyBuffer) { TINY } else { USUAL };
-        let compact_bufsize = if misbehaviour == Some(Misbehaviour::TinyBuffer) { TINY } else { COMPACT };
+        let compact_bufsize = if misbehaviour == Some(Misbehaviour::TinyBuffer) { TINY } else { COMPACT_BUFSIZE };
         let config = Config { bufsize, compact_bufsize, idle_timeout: NEVER_FORGETS, ..Config::default() };
         let endpoint = Endpoint::new(config);
         let mut server = HostileServer::new(endpoint, weather, misbehaviour, seed);
@@ -74,9 +75,8 @@ impl Report for Unheard {
     }
 }
 
-/// What the course's servers announce, what compact datagrams may have, and less than anybody expects.
+/// What the course's servers announce, and less than anybody expects.
 const USUAL: usize = 1024;
-const COMPACT: usize = 20_480;
 const TINY: usize = 64;
 
 /// Longer than any case: what is forgotten begins another recording, and its repeats are counted from one again.

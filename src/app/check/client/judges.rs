@@ -4,7 +4,7 @@ use super::behaviour::Last;
 use super::performance::Performance;
 use crate::app::check::content::difference;
 use crate::app::check::finding::Fault;
-use crate::packet::lab::Spelling;
+use crate::packet::lab::{COMPACT_BUFSIZE, Spelling};
 use std::time::Duration;
 
 /// The file is there, as it was sent.
@@ -160,7 +160,7 @@ pub(super) fn numbered(performance: &Performance) -> Result<String, Fault> {
 pub(super) fn within_buffer(performance: &Performance) -> Result<String, Fault> {
     let (length, text) = &performance.behaviour.longest;
     let limit = match (performance.spelling, performance.behaviour.announced) {
-        (Some(Spelling::Compact), _) => COMPACT_BUFSIZE,
+        (Some(Spelling::Compact), _) => COMPACT_BUFSIZE as u64,
         (_, Some(announced)) => announced,
         (_, None) => {
             return Err(Fault::broken(explained(performance, "it did not get as far as the first chunk".into())));
@@ -221,8 +221,6 @@ pub(super) fn bounded(performance: &Performance) -> Result<String, Fault> {
 
 /// An answer that takes so long came behind a time-out, or might have.
 const LATE: Duration = Duration::from_millis(250);
-
-const COMPACT_BUFSIZE: u64 = 20_480;
 
 /// The late acknowledgement is that of the second chunk; by the fifth all its consequences are over.
 const CHUNKS_UNTIL_CALM: usize = 4;

@@ -72,6 +72,16 @@ pub(super) fn cases() -> Vec<ServerCase> {
     ]
 }
 
+/// A transfer of so many chunks, the first of which is acknowledged: the file's name, the client, the content.
+fn begun<'a>(play: &Play<'a>, chunks: usize) -> Result<(String, Talk<'a>, Vec<u8>), Fault> {
+    let name = play.name();
+    let mut talk = play.talk()?;
+    let content = some_chunks(&talk, chunks);
+    talk.start(&name, content.len())?;
+    talk.put(1, &content[..talk.chunk_max()])?;
+    Ok((name, talk, content))
+}
+
 fn start_lost(play: &mut Play<'_>) -> Result<(), Fault> {
     let name = play.name();
     let mut talk = play.talk()?;
@@ -129,12 +139,7 @@ fn start_late(play: &mut Play<'_>) -> Result<(), Fault> {
 }
 
 fn data_lost(play: &mut Play<'_>) -> Result<(), Fault> {
-    let name = play.name();
-    let mut talk = play.talk()?;
-    let content = some_chunks(&talk, 3);
-    let chunk = talk.chunk_max();
-    talk.start(&name, content.len())?;
-    talk.put(1, &content[..chunk])?;
+    let (name, mut talk, content) = begun(play, 3)?;
     let lost = talk.data_words(2);
     talk.remark(&format!("{lost} is lost four times"));
     talk.stage.pause(Duration::from_secs(2))?;
@@ -142,12 +147,8 @@ fn data_lost(play: &mut Play<'_>) -> Result<(), Fault> {
 }
 
 fn data_repeated(play: &mut Play<'_>) -> Result<(), Fault> {
-    let name = play.name();
-    let mut talk = play.talk()?;
-    let content = some_chunks(&talk, 4);
+    let (name, mut talk, content) = begun(play, 4)?;
     let chunk = talk.chunk_max();
-    talk.start(&name, content.len())?;
-    talk.put(1, &content[..chunk])?;
     talk.put(2, &content[chunk..2 * chunk])?;
     talk.remark("its acknowledgement is lost");
     talk.stage.pause(AGAIN)?;
@@ -172,12 +173,8 @@ fn seems_twice(fault: Fault, chunk: &str) -> Fault {
 }
 
 fn data_repeated_late(play: &mut Play<'_>) -> Result<(), Fault> {
-    let name = play.name();
-    let mut talk = play.talk()?;
-    let content = some_chunks(&talk, 4);
+    let (name, mut talk, content) = begun(play, 4)?;
     let chunk = talk.chunk_max();
-    talk.start(&name, content.len())?;
-    talk.put(1, &content[..chunk])?;
     talk.put(2, &content[chunk..2 * chunk])?;
     talk.remark("a late copy of an older chunk");
     let datagram = talk.data_message(1, &content[..chunk]);
@@ -192,12 +189,8 @@ fn data_repeated_late(play: &mut Play<'_>) -> Result<(), Fault> {
 }
 
 fn data_reordered(play: &mut Play<'_>) -> Result<(), Fault> {
-    let name = play.name();
-    let mut talk = play.talk()?;
-    let content = some_chunks(&talk, 4);
+    let (name, mut talk, content) = begun(play, 4)?;
     let chunk = talk.chunk_max();
-    talk.start(&name, content.len())?;
-    talk.put(1, &content[..chunk])?;
     talk.remark("the next two change places");
     let third = talk.data_message(3, &content[2 * chunk..3 * chunk]);
     talk.send(&third);
@@ -235,12 +228,7 @@ fn finish_after_gap(talk: &mut Talk<'_>, name: &str, content: &[u8], third_is_ac
 }
 
 fn data_future(play: &mut Play<'_>) -> Result<(), Fault> {
-    let name = play.name();
-    let mut talk = play.talk()?;
-    let content = some_chunks(&talk, 3);
-    let chunk = talk.chunk_max();
-    talk.start(&name, content.len())?;
-    talk.put(1, &content[..chunk])?;
+    let (name, mut talk, content) = begun(play, 3)?;
     let datagram = talk.data_message(AHEAD, b"from the future");
     talk.send(&datagram);
     let what = format!("`{}` while {} was expected", words(&datagram), talk.data_words(2));
@@ -275,12 +263,8 @@ fn idle_forgotten(play: &mut Play<'_>) -> Result<(), Fault> {
     if play.spelling == Spelling::Compact {
         return Err(Fault::NotApplicable("the compact text has no such limit".into()));
     }
-    let name = play.name();
-    let mut talk = play.talk()?;
-    let content = some_chunks(&talk, 3);
+    let (name, mut talk, content) = begun(play, 3)?;
     let chunk = talk.chunk_max();
-    talk.start(&name, content.len())?;
-    talk.put(1, &content[..chunk])?;
     talk.stage.pause(Duration::from_millis(4500))?;
     talk.stage.alive("4.5 s of silence")?;
     let datagram = talk.data_message(2, &content[chunk..2 * chunk]);
