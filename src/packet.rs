@@ -1,5 +1,6 @@
 //! What a datagram says, told from its first byte.
 
+pub mod chat;
 pub mod lab;
 pub mod message;
 

@@ -1,0 +1,178 @@
+//! What two clients say to each other.
+
+use super::{ClientName, Fields, Meeting, Unreadable, field, first_word, number};
+use std::fmt::{self, Display};
+
+/// What a client says to another, as the text of a numbered message. Each but the probe begins with who says it: its number at the
+/// registry, as the exercise wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Talk<'a> {
+    /// `Probe <meeting>`: does this way lead to you? It opens the sender's router for the other's probes.
+    Probe(Meeting),
+    /// `Connection Request <n> meeting=<meeting> [name=..]`: shall we talk?
+    Request {
+        /// Who asks.
+        from: u64,
+        /// The registry's word for this attempt.
+        meeting: Meeting,
+        /// What it is called.
+        name: Option<ClientName>,
+    },
+    /// `Connection Accept <n>`: yes.
+    Accept {
+        /// Who agrees.
+        from: u64,
+    },
+    /// `Connection Reject <n> [reason]`: no.
+    Reject {
+        /// Who declines.
+        from: u64,
+        /// Why, in words for people; perhaps nothing. Not yet safe to print.
+        reason: &'a str,
+    },
+    /// `Connection Termination <n>`: that was all; before an answer to a request it takes the request back.
+    Termination {
+        /// Who ends it.
+        from: u64,
+    },
+    /// `Message <n> <text>`.
+    Message {
+        /// Who says it.
+        from: u64,
+        /// What it says, to the end. Not yet safe to print.
+        text: &'a str,
+    },
+    /// `Client Here <n>`: still here; keeps routers' doors open.
+    Here {
+        /// Who.
+        from: u64,
+    },
+    /// `File Offer <n> size=<bytes> <name>`: may I send this file?
+    Offer {
+        /// Who offers.
+        from: u64,
+        /// Its size in bytes.
+        size: u64,
+        /// Its name, to the end. Not yet safe for anything.
+        file: &'a str,
+    },
+    /// `File Accept <n>`: send it.
+    OfferAccept {
+        /// Who agrees.
+        from: u64,
+    },
+    /// `File Reject <n> [reason]`: do not.
+    OfferReject {
+        /// Who declines.
+        from: u64,
+        /// Why, in words for people; perhaps nothing. Not yet safe to print.
+        reason: &'a str,
+    },
+}
+
+impl<'a> Talk<'a> {
+    /// Reads what the other client says.
+    ///
+    /// # Errors
+    /// [`Unreadable`] says what is wrong with it.
+    pub fn parse(text: &'a str) -> Result<Self, Unreadable> {
+        let (first, rest) = first_word(text);
+        if first == "Probe" {
+            return rest.parse().map(Talk::Probe).map_err(|()| Unreadable::Senseless("the meeting"));
+        }
+        let (second, rest) = if first == "Message" { ("", rest) } else { first_word(rest) };
+        let (digits, rest) = first_word(rest);
+        let from = || number(digits, "the number");
+        Ok(match (first, second) {
+            ("Connection", "Request") => {
+                let fields = Fields(rest);
+                Talk::Request { from: from()?, meeting: fields.need("meeting")?, name: fields.parse("name")? }
+            }
+            ("Connection", "Accept") => Talk::Accept { from: from()? },
+            ("Connection", "Reject") => Talk::Reject { from: from()?, reason: rest },
+            ("Connection", "Termination") => Talk::Termination { from: from()? },
+            ("Message", "") => Talk::Message { from: from()?, text: rest },
+            ("Client", "Here") => Talk::Here { from: from()? },
+            ("File", "Offer") => {
+                let (size, file) = first_word(rest);
+                let size = size.strip_prefix("size=").ok_or(Unreadable::Missing("size"))?;
+                Talk::Offer { from: from()?, size: number(size, "size")?, file }
+            }
+            ("File", "Accept") => Talk::OfferAccept { from: from()? },
+            ("File", "Reject") => Talk::OfferReject { from: from()?, reason: rest },
+            _ => return Err(Unreadable::Unknown),
+        })
+    }
+}
+
+impl Display for Talk<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Talk::Probe(meeting) => write!(f, "Probe {meeting}"),
+            Talk::Request { from, meeting, name } => {
+                write!(f, "Connection Request {from} meeting={meeting}")?;
+                field(f, "name", name.as_ref())
+            }
+            Talk::Accept { from } => write!(f, "Connection Accept {from}"),
+            Talk::Reject { from, reason } => write!(f, "Connection Reject {from} {reason}"),
+            Talk::Termination { from } => write!(f, "Connection Termination {from}"),
+            Talk::Message { from, text } => write!(f, "Message {from} {text}"),
+            Talk::Here { from } => write!(f, "Client Here {from}"),
+            Talk::Offer { from, size, file } => write!(f, "File Offer {from} size={size} {file}"),
+            Talk::OfferAccept { from } => write!(f, "File Accept {from}"),
+            Talk::OfferReject { from, reason } => write!(f, "File Reject {from} {reason}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Hex;
+    use super::*;
+
+    #[test]
+    fn talk_is_written_as_it_is_read() {
+        let meeting = Hex([0xc0; 8]);
+        for (talk, text) in [
+            (Talk::Probe(meeting), "Probe c0c0c0c0c0c0c0c0"),
+            (Talk::Request { from: 1, meeting, name: None }, "Connection Request 1 meeting=c0c0c0c0c0c0c0c0"),
+            (
+                Talk::Request { from: 1, meeting, name: "alice".parse().ok() },
+                "Connection Request 1 meeting=c0c0c0c0c0c0c0c0 name=alice",
+            ),
+            (Talk::Accept { from: 2 }, "Connection Accept 2"),
+            (Talk::Reject { from: 2, reason: "" }, "Connection Reject 2 "),
+            (Talk::Reject { from: 2, reason: "not now" }, "Connection Reject 2 not now"),
+            (Talk::Termination { from: 1 }, "Connection Termination 1"),
+            (Talk::Message { from: 1, text: "Hello, you" }, "Message 1 Hello, you"),
+            (
+                Talk::Message { from: 1, text: " ACK: Connection Termination 2" },
+                "Message 1  ACK: Connection Termination 2",
+            ),
+            (Talk::Message { from: 1, text: "" }, "Message 1 "),
+            (Talk::Here { from: 2 }, "Client Here 2"),
+            (Talk::Offer { from: 2, size: 5, file: "my cat.jpg" }, "File Offer 2 size=5 my cat.jpg"),
+            (Talk::OfferAccept { from: 2 }, "File Accept 2"),
+            (Talk::OfferReject { from: 2, reason: "no room" }, "File Reject 2 no room"),
+        ] {
+            assert_eq!(talk.to_string(), text);
+            assert_eq!(Talk::parse(text), Ok(talk));
+        }
+        assert_eq!(Talk::parse("Connection Reject 2"), Ok(Talk::Reject { from: 2, reason: "" }));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (text, complaint) in [
+            ("", Unreadable::Unknown),
+            ("Hello", Unreadable::Unknown),
+            ("Message hello", Unreadable::Senseless("the number")),
+            ("Connection Request 1", Unreadable::Missing("meeting")),
+            ("Connection Dance 1", Unreadable::Unknown),
+            ("File Offer 1 cat.jpg", Unreadable::Missing("size")),
+            ("Probe", Unreadable::Senseless("the meeting")),
+        ] {
+            assert_eq!(Talk::parse(text), Err(complaint), "{text}");
+        }
+    }
+}
