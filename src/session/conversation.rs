@@ -84,9 +84,9 @@ pub enum Event {
 
 impl Conversation {
     /// A conversation in which nothing was said yet.
-    pub fn new(first: u64, attempts: u32, timeout: Duration, policy: Policy) -> Self {
+    pub fn new(sending: Sending, policy: Policy) -> Self {
         Self {
-            outgoing: Outgoing::new(Sending { style: Style::Sequenced, first, attempts, timeout }),
+            outgoing: Outgoing::new(Sending { style: Style::Sequenced, ..sending }),
             incoming: Incoming::new(policy),
             complaints: Complaints::default(),
             answers: VecDeque::new(),

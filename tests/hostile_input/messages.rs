@@ -123,7 +123,7 @@ fn nothing_but_its_own_answer_settles_a_message() {
 fn a_conversation_stands_everything_and_answers_only_texts() {
     let mut rng = fastrand::Rng::with_seed(2);
     for policy in [Policy::AsTheyCome, Policy::InOrder] {
-        let mut conversation = Conversation::new(1, 2, Duration::from_secs(2), policy);
+        let mut conversation = Conversation::new(Sending::default(), policy);
         let mut now = beginning();
         let noise: Vec<Vec<u8>> = std::iter::repeat_with(|| noise(&mut rng)).take(20_000).collect();
         for datagram in VALID.iter().flat_map(|valid| damaged(valid)).chain(noise) {

@@ -49,7 +49,8 @@ impl Manner {
     fn conversation(self, began: Instant, now: Instant) -> Conversation {
         // What an application takes from its clock: above every number of an earlier incarnation.
         let first = 1_000_000 + u64::try_from((now - began).as_micros()).expect("short worlds");
-        Conversation::new(first, self.attempts, self.timeout, Policy::InOrder)
+        let sending = Sending { first, attempts: self.attempts, timeout: self.timeout, ..Sending::default() };
+        Conversation::new(sending, Policy::InOrder)
     }
 }
 

@@ -18,22 +18,29 @@ pub enum Talk<'a> {
         /// What it is called.
         name: Option<ClientName>,
     },
-    /// `Connection Accept <n>`: yes.
+    /// `Connection Accept <n> meeting=<meeting>`: yes. This and the next two name the attempt, so that a straggler of an earlier
+    /// one changes nothing.
     Accept {
         /// Who agrees.
         from: u64,
+        /// The attempt that it is about.
+        meeting: Meeting,
     },
-    /// `Connection Reject <n> [reason]`: no.
+    /// `Connection Reject <n> meeting=<meeting> [reason]`: no.
     Reject {
         /// Who declines.
         from: u64,
+        /// The attempt that it is about.
+        meeting: Meeting,
         /// Why, in words for people; perhaps nothing. Not yet safe to print.
         reason: &'a str,
     },
-    /// `Connection Termination <n>`: that was all; before an answer to a request it takes the request back.
+    /// `Connection Termination <n> meeting=<meeting>`: that was all; before an answer to a request it takes the request back.
     Termination {
         /// Who ends it.
         from: u64,
+        /// The attempt that it is about.
+        meeting: Meeting,
     },
     /// `Message <n> <text>`.
     Message {
@@ -85,12 +92,14 @@ impl<'a> Talk<'a> {
         let from = || number(digits, "the number");
         Ok(match (first, second) {
             ("Connection", "Request") => {
-                let fields = Fields(rest);
-                Talk::Request { from: from()?, meeting: fields.need("meeting")?, name: fields.parse("name")? }
+                Talk::Request { from: from()?, meeting: meeting(rest)?, name: Fields(rest).parse("name")? }
             }
-            ("Connection", "Accept") => Talk::Accept { from: from()? },
-            ("Connection", "Reject") => Talk::Reject { from: from()?, reason: rest },
-            ("Connection", "Termination") => Talk::Termination { from: from()? },
+            ("Connection", "Accept") => Talk::Accept { from: from()?, meeting: meeting(rest)? },
+            ("Connection", "Reject") => {
+                let (word, reason) = first_word(rest);
+                Talk::Reject { from: from()?, meeting: meeting(word)?, reason }
+            }
+            ("Connection", "Termination") => Talk::Termination { from: from()?, meeting: meeting(rest)? },
             ("Message", "") => Talk::Message { from: from()?, text: rest },
             ("Client", "Here") => Talk::Here { from: from()? },
             ("File", "Offer") => {
@@ -105,6 +114,10 @@ impl<'a> Talk<'a> {
     }
 }
 
+fn meeting(rest: &str) -> Result<Meeting, Unreadable> {
+    Fields(rest).need("meeting")
+}
+
 impl Display for Talk<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -113,9 +126,11 @@ impl Display for Talk<'_> {
                 write!(f, "Connection Request {from} meeting={meeting}")?;
                 field(f, "name", name.as_ref())
             }
-            Talk::Accept { from } => write!(f, "Connection Accept {from}"),
-            Talk::Reject { from, reason } => write!(f, "Connection Reject {from} {reason}"),
-            Talk::Termination { from } => write!(f, "Connection Termination {from}"),
+            Talk::Accept { from, meeting } => write!(f, "Connection Accept {from} meeting={meeting}"),
+            Talk::Reject { from, meeting, reason } => {
+                write!(f, "Connection Reject {from} meeting={meeting} {reason}")
+            }
+            Talk::Termination { from, meeting } => write!(f, "Connection Termination {from} meeting={meeting}"),
             Talk::Message { from, text } => write!(f, "Message {from} {text}"),
             Talk::Here { from } => write!(f, "Client Here {from}"),
             Talk::Offer { from, size, file } => write!(f, "File Offer {from} size={size} {file}"),
@@ -140,10 +155,13 @@ mod tests {
                 Talk::Request { from: 1, meeting, name: "alice".parse().ok() },
                 "Connection Request 1 meeting=c0c0c0c0c0c0c0c0 name=alice",
             ),
-            (Talk::Accept { from: 2 }, "Connection Accept 2"),
-            (Talk::Reject { from: 2, reason: "" }, "Connection Reject 2 "),
-            (Talk::Reject { from: 2, reason: "not now" }, "Connection Reject 2 not now"),
-            (Talk::Termination { from: 1 }, "Connection Termination 1"),
+            (Talk::Accept { from: 2, meeting }, "Connection Accept 2 meeting=c0c0c0c0c0c0c0c0"),
+            (Talk::Reject { from: 2, meeting, reason: "" }, "Connection Reject 2 meeting=c0c0c0c0c0c0c0c0 "),
+            (
+                Talk::Reject { from: 2, meeting, reason: "not now" },
+                "Connection Reject 2 meeting=c0c0c0c0c0c0c0c0 not now",
+            ),
+            (Talk::Termination { from: 1, meeting }, "Connection Termination 1 meeting=c0c0c0c0c0c0c0c0"),
             (Talk::Message { from: 1, text: "Hello, you" }, "Message 1 Hello, you"),
             (
                 Talk::Message { from: 1, text: " ACK: Connection Termination 2" },
@@ -158,7 +176,7 @@ mod tests {
             assert_eq!(talk.to_string(), text);
             assert_eq!(Talk::parse(text), Ok(talk));
         }
-        assert_eq!(Talk::parse("Connection Reject 2"), Ok(Talk::Reject { from: 2, reason: "" }));
+        assert_eq!(Talk::parse("File Reject 2"), Ok(Talk::OfferReject { from: 2, reason: "" }));
     }
 
     #[test]

@@ -16,12 +16,36 @@ pub struct Sending {
     pub attempts: u32,
     /// How long to wait before a repeat as long as no round trip is known, and always before giving up.
     pub timeout: Duration,
+    /// Give up this long after the first copy, however few the attempts were.
+    pub patience: Option<Duration>,
 }
 
 impl Default for Sending {
     /// As the exercise has it: from 1, two attempts, two seconds.
     fn default() -> Self {
-        Self { style: Style::Sequenced, first: 1, attempts: 2, timeout: Duration::from_secs(2) }
+        Self { style: Style::Sequenced, first: 1, attempts: 2, timeout: Duration::from_secs(2), patience: None }
+    }
+}
+
+impl Sending {
+    /// As long as `patience` lasts, with at most `timeout` between two copies.
+    pub fn patient(first: u64, timeout: Duration, patience: Duration) -> Self {
+        Self { first, attempts: u32::MAX, timeout, patience: Some(patience), ..Self::default() }
+    }
+
+    /// When a message that was first sent then, and for the `attempt`th time `now`, is due again.
+    fn due(&self, rtt: &Rtt, attempt: u32, first_sent: Instant, now: Instant) -> Instant {
+        let timeout = rtt.timeout(attempt.saturating_sub(1));
+        // A repeat is cheap and follows the path's own pace; giving up is not, so the last attempt waits at least the whole
+        // time-out.
+        let wait = if attempt < self.attempts { timeout } else { timeout.max(self.timeout) };
+        self.patience.map_or(now + wait, |patience| (now + wait).min(first_sent + patience))
+    }
+
+    /// Whether a message that was sent `attempts` times has had its chance.
+    fn is_over(&self, attempts: u32, first_sent: Instant, now: Instant) -> bool {
+        let impatient = |patience| now.saturating_duration_since(first_sent) >= patience;
+        attempts >= self.attempts || self.patience.is_some_and(impatient)
     }
 }
 
@@ -181,7 +205,7 @@ impl Outgoing {
     /// Repeats or gives up what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         let Some(sent) = self.in_flight.as_mut().filter(|sent| now >= sent.due) else { return };
-        if sent.attempts >= self.sending.attempts {
+        if self.sending.is_over(sent.attempts, sent.first_sent, now) {
             return self.give_up(now);
         }
         sent.attempts += 1;
@@ -189,7 +213,7 @@ impl Outgoing {
         if sent.instead == Instead::Unreachable {
             sent.instead = Instead::Nothing;
         }
-        sent.due = now + wait(&self.rtt, &self.sending, sent.attempts);
+        sent.due = self.sending.due(&self.rtt, sent.attempts, sent.first_sent, now);
         self.transmit = Some(sent.message.datagram.clone());
         self.stats.retransmissions += 1;
     }
@@ -232,7 +256,7 @@ impl Outgoing {
         }
         let Some(message) = self.waiting.pop_front() else { return };
         self.transmit = Some(message.datagram.clone());
-        let due = now + wait(&self.rtt, &self.sending, 1);
+        let due = self.sending.due(&self.rtt, 1, now, now);
         let instead = Instead::Nothing;
         self.in_flight = Some(InFlight { message, attempts: 1, first_sent: now, last_sent: now, due, instead });
     }
@@ -261,12 +285,6 @@ impl Outgoing {
         self.settled.push_back(Settled::GivenUp { seq, text, instead, attempts, took });
         self.send_next(now);
     }
-}
-
-/// A repeat is cheap and follows the path's own pace; giving up is not, so the last attempt waits at least the whole time-out.
-fn wait(rtt: &Rtt, sending: &Sending, attempt: u32) -> Duration {
-    let timeout = rtt.timeout(attempt.saturating_sub(1));
-    if attempt < sending.attempts { timeout } else { timeout.max(sending.timeout) }
 }
 
 /// The smallest time-out, as for all course programs: they pause to print.
@@ -325,6 +343,24 @@ mod tests {
         let (sent, settled) = run(&mut outgoing, now);
         assert_eq!(sent, [0.0, 0.2, 0.6]);
         assert!(matches!(settled, Settled::GivenUp { took, .. } if took == secs(2.6)), "{settled:?}");
+    }
+
+    #[test]
+    fn a_patient_sender_gives_up_when_its_patience_ends_and_not_before() {
+        for (round_trip, copies) in [(None, 10), (Some(0.001), 12)] {
+            let (mut outgoing, began) = begun(Sending::patient(1, secs(1.0), secs(10.0)));
+            let mut now = began;
+            if let Some(round_trip) = round_trip {
+                outgoing.say(b"a", now).expect("a text");
+                now += secs(round_trip);
+                assert!(outgoing.handle_answer(b"1:ACK:a", now));
+                outgoing.poll_settled().expect("an answer");
+            }
+            outgoing.say(b"b", now).expect("a text");
+            let (sent, settled) = run(&mut outgoing, now);
+            assert!(matches!(settled, Settled::GivenUp { took, .. } if took == secs(10.0)), "{settled:?}");
+            assert_eq!(sent.len(), copies, "{sent:?}");
+        }
     }
 
     #[test]
