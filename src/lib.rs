@@ -21,6 +21,7 @@ pub mod session;
 pub mod trace;
 
 // Third floor: which session a datagram belongs to.
+pub mod chat;
 pub mod echo;
 pub mod endpoint;
 pub mod hostile;

@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["packet"],
     &["session", "trace"],
     &["endpoint", "echo", "relay"],
-    &["hostile"],
+    &["hostile", "chat"],
     &["tap"],
     &["io"],
     &["app"],

@@ -129,6 +129,11 @@ impl Conversation {
         self.outgoing.handle_unreachable();
     }
 
+    /// Says nothing more; what the peer says is still answered. See [`Outgoing::abandon`].
+    pub fn abandon(&mut self) {
+        self.outgoing.abandon();
+    }
+
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()

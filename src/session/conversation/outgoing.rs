@@ -218,6 +218,13 @@ impl Outgoing {
         self.stats.retransmissions += 1;
     }
 
+    /// Says nothing more of what was to be said, and does not wait for the answer to what was. Nothing of it is settled.
+    pub fn abandon(&mut self) {
+        self.waiting.clear();
+        self.in_flight = None;
+        self.transmit = None;
+    }
+
     /// The next message that was answered or given up.
     pub fn poll_settled(&mut self) -> Option<Settled> {
         self.settled.pop_front()

@@ -1,0 +1,399 @@
+//! One other client that we talk to, or are about to: who asked whom, what is on its way, whether it is still alive.
+
+mod phase;
+
+pub(super) use phase::{NewRequest, Phase};
+
+use super::event::{Event, Named, Refused};
+use crate::chat::{HERE_EVERY, PATIENCE, sending};
+use crate::packet::chat::{ClientName, Meeting, Talk};
+use crate::packet::message::Unsayable;
+use crate::session::conversation::{self, Conversation, Policy};
+use phase::Said;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// The other client, at one address.
+#[derive(Debug)]
+pub(super) struct Partner {
+    pub peer: Named,
+    pub address: SocketAddr,
+    /// Our number, as we say it there.
+    own: (u64, Option<ClientName>),
+    phase: Phase,
+    /// The words of the attempts that led here; the last one is ours to use.
+    words: Vec<Meeting>,
+    /// Both know that it is over: what was asked before is no new request.
+    is_end_agreed: bool,
+    conversation: Conversation,
+    said: BTreeMap<u64, Said>,
+    /// What the phase waits for: the next request, its silence, our next sign of life, the end.
+    due: Instant,
+    heard: Instant,
+    /// The file that we offered, and whether one was offered to us.
+    offered: Option<(String, u64)>,
+    is_offered: bool,
+    requests: VecDeque<NewRequest>,
+    events: VecDeque<Event>,
+}
+
+impl Partner {
+    /// Nothing was said yet. `first` is our first number there.
+    pub fn new(peer: Named, address: SocketAddr, own: (u64, Option<ClientName>), first: u64, now: Instant) -> Self {
+        Self {
+            peer,
+            address,
+            own,
+            phase: Phase::Closed,
+            words: Vec::new(),
+            is_end_agreed: false,
+            conversation: Conversation::new(sending(first), Policy::InOrder),
+            said: BTreeMap::new(),
+            due: now + LINGER,
+            heard: now,
+            offered: None,
+            is_offered: false,
+            requests: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Where we stand.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether nothing more is to be said or heard.
+    pub fn is_forgotten(&self, now: Instant) -> bool {
+        self.phase == Phase::Closed && now >= self.due
+    }
+
+    /// Whether the word belongs to an attempt that led here.
+    pub fn knows(&self, meeting: Meeting) -> bool {
+        self.words.contains(&meeting)
+    }
+
+    /// We want to talk.
+    pub fn ask(&mut self, meeting: Meeting, now: Instant) {
+        self.learn(meeting);
+        self.phase = Phase::Asking { is_silence_told: false };
+        self.heard = now;
+        self.events.push_back(Event::Requesting(self.peer.clone()));
+        self.request(now);
+    }
+
+    /// It wants to talk, by an attempt that the client knows. Where we want to as well, that is an agreement.
+    pub fn on_request(&mut self, request: NewRequest, now: Instant) {
+        let is_repeat = self.knows(request.meeting);
+        self.peer.name = request.name.or(self.peer.name.take());
+        match self.phase {
+            Phase::Asking { .. } => {
+                self.learn(request.meeting);
+                self.accept(now);
+            }
+            // Our answer was lost for good, or is still on its way.
+            Phase::Connected if is_repeat => {
+                let is_underway = self.said.values().any(|said| matches!(said, Said::Accept));
+                if !is_underway {
+                    self.say_accept(now);
+                }
+            }
+            Phase::Asked if is_repeat => {}
+            // It crossed our last word, or that has yet to arrive.
+            Phase::Closing => return,
+            Phase::Closed if is_repeat && self.is_end_agreed => return,
+            phase => {
+                // It was started anew and does not know of us any more.
+                if phase == Phase::Connected {
+                    self.over(now, |peer| Event::Terminated { peer, by_peer: true });
+                }
+                self.learn(request.meeting);
+                self.phase = Phase::Asked;
+                if phase != Phase::Asked {
+                    self.events.push_back(Event::Requested(self.peer.clone()));
+                }
+            }
+        }
+        if self.phase == Phase::Asked {
+            self.due = now + WITHDRAWN_AFTER;
+        }
+    }
+
+    /// Yes to its request; or both want to, and whoever was asked says so.
+    pub fn accept(&mut self, now: Instant) {
+        self.say_accept(now);
+        self.on_connected(now);
+    }
+
+    /// No to its request.
+    pub fn reject(&mut self, reason: &str, now: Instant) {
+        if let Some(meeting) = self.word() {
+            self.say_last_word(&Talk::Reject { from: self.own.0, meeting, reason }, now);
+        }
+    }
+
+    /// Ends the chat, or takes our request back.
+    pub fn terminate(&mut self, now: Instant) {
+        if let Some(meeting) = self.word() {
+            self.say_last_word(&Talk::Termination { from: self.own.0, meeting }, now);
+        }
+    }
+
+    /// Says something to a person.
+    pub fn send(&mut self, text: &str, now: Instant) -> Result<u64, Unsayable> {
+        let talk = Talk::Message { from: self.own.0, text };
+        self.say(&talk, Said::Text(text.to_owned()), now)
+    }
+
+    /// Offers a file.
+    pub fn offer(&mut self, file: &str, size: u64, now: Instant) -> Result<(), Refused> {
+        if let Some((offered, _)) = &self.offered {
+            return Err(Refused::AlreadyOffering(offered.clone()));
+        }
+        self.say(&Talk::Offer { from: self.own.0, size, file }, Said::Offer, now)?;
+        self.offered = Some((file.to_owned(), size));
+        Ok(())
+    }
+
+    /// Answers the offer that came: yes, or no for a reason.
+    pub fn answer_offer(&mut self, reason: Option<&str>, now: Instant) -> Result<(), Refused> {
+        if !self.is_offered {
+            return Err(Refused::NoOffer);
+        }
+        let from = self.own.0;
+        let talk = reason.map_or(Talk::OfferAccept { from }, |reason| Talk::OfferReject { from, reason });
+        self.say(&talk, Said::Other, now)?;
+        self.is_offered = false;
+        Ok(())
+    }
+
+    /// A datagram came from its address.
+    pub fn handle_datagram(&mut self, datagram: &[u8], now: Instant) {
+        self.conversation.handle_datagram(datagram, now);
+        self.collect(now);
+    }
+
+    /// Repeats, gives up, and does what the phase waits for.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.conversation.handle_timeout(now);
+        self.collect(now);
+        if self.phase == Phase::Connected && now >= self.heard + GONE_AFTER {
+            self.over(now, Event::Gone);
+        }
+        if now < self.due {
+            return;
+        }
+        match self.phase {
+            Phase::Asking { .. } => self.request(now),
+            Phase::Asked => self.over(now, Event::Withdrawn),
+            Phase::Connected => {
+                let _ = self.say(&Talk::Here { from: self.own.0 }, Said::Other, now);
+                self.due = now + HERE_EVERY;
+            }
+            Phase::Closing => self.close(now),
+            Phase::Closed => {}
+        }
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The next request whose word must be judged.
+    pub fn poll_request(&mut self) -> Option<NewRequest> {
+        self.requests.pop_front()
+    }
+
+    /// The next datagram for it.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.conversation.poll_transmit()
+    }
+
+    /// When [`Partner::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let gone = (self.phase == Phase::Connected).then_some(self.heard + GONE_AFTER);
+        [Some(self.due), gone, self.conversation.poll_timeout()].into_iter().flatten().min()
+    }
+
+    fn collect(&mut self, now: Instant) {
+        while let Some(event) = self.conversation.poll_event() {
+            match event {
+                conversation::Event::Acknowledged { seq, attempts, took } => {
+                    self.heard = now;
+                    match self.said.remove(&seq) {
+                        Some(Said::Text(_)) => self.events.push_back(Event::Delivered { seq, attempts, took }),
+                        Some(Said::LastWord) => {
+                            self.close(now);
+                            self.is_end_agreed = true;
+                        }
+                        _ => {}
+                    }
+                }
+                conversation::Event::GivenUp { seq, .. } => self.on_given_up(seq, now),
+                conversation::Event::Delivered { seq, text, .. } => {
+                    self.heard = now;
+                    match Talk::parse(&text) {
+                        Ok(talk) => self.on_talk(seq, talk, now),
+                        Err(_) => self.events.push_back(Event::Nonsense { from: self.address, untold: 0 }),
+                    }
+                }
+                conversation::Event::Dropped { .. } => self.heard = now,
+                conversation::Event::Ignored { untold, .. } => {
+                    self.events.push_back(Event::Nonsense { from: self.address, untold });
+                }
+            }
+        }
+    }
+
+    fn on_talk(&mut self, seq: u64, talk: Talk<'_>, now: Instant) {
+        let peer = self.peer.clone();
+        match (talk, self.phase) {
+            (Talk::Request { from, meeting, name }, _) => self.requests.push_back(NewRequest { from, meeting, name }),
+            (Talk::Accept { meeting, .. }, Phase::Asking { .. }) if self.knows(meeting) => self.on_connected(now),
+            (Talk::Reject { meeting, reason, .. }, Phase::Asking { .. }) if self.knows(meeting) => {
+                self.close(now);
+                self.is_end_agreed = true;
+                self.events.push_back(Event::Rejected { peer, reason: reason.to_owned() });
+            }
+            (Talk::Termination { meeting, .. }, phase) if self.knows(meeting) => {
+                if phase != Phase::Closed {
+                    self.close(now);
+                }
+                self.is_end_agreed = true;
+                match phase {
+                    Phase::Asked => self.events.push_back(Event::Withdrawn(peer)),
+                    Phase::Connected => self.events.push_back(Event::Terminated { peer, by_peer: true }),
+                    Phase::Asking { .. } => self.events.push_back(Event::Rejected { peer, reason: String::new() }),
+                    Phase::Closing | Phase::Closed => {}
+                }
+            }
+            (Talk::Message { text, .. }, Phase::Connected) => {
+                self.events.push_back(Event::Message { peer, seq, text: text.to_owned() });
+            }
+            (Talk::Offer { size, file, .. }, Phase::Connected) => {
+                self.is_offered = true;
+                self.events.push_back(Event::FileOffered { peer, file: file.to_owned(), size });
+            }
+            (Talk::OfferAccept { .. }, Phase::Connected) => {
+                if let Some((file, size)) = self.offered.take() {
+                    self.events.push_back(Event::FileAccepted { file, size });
+                }
+            }
+            (Talk::OfferReject { reason, .. }, Phase::Connected) => {
+                if let Some((file, _)) = self.offered.take() {
+                    self.events.push_back(Event::FileRejected { file, reason: reason.to_owned() });
+                }
+            }
+            // A sign of life; or something that was said before the chat began or after it ended.
+            _ => {}
+        }
+    }
+
+    fn on_given_up(&mut self, seq: u64, now: Instant) {
+        match self.said.remove(&seq) {
+            Some(Said::Request) => {
+                if let Phase::Asking { is_silence_told: false } = self.phase {
+                    self.phase = Phase::Asking { is_silence_told: true };
+                    self.events.push_back(Event::Unanswered(self.peer.clone()));
+                }
+            }
+            Some(Said::Accept) if self.phase == Phase::Connected => self.over(now, Event::Gone),
+            Some(Said::LastWord) => self.close(now),
+            Some(Said::Text(text)) => self.events.push_back(Event::NotDelivered { seq, text }),
+            Some(Said::Offer) => {
+                if let Some((file, _)) = self.offered.take() {
+                    self.events.push_back(Event::FileRejected { file, reason: "the offer was not delivered".into() });
+                }
+            }
+            Some(Said::Accept | Said::Other) | None => {}
+        }
+    }
+
+    fn on_connected(&mut self, now: Instant) {
+        self.phase = Phase::Connected;
+        self.due = now + HERE_EVERY;
+        self.heard = now;
+        (self.offered, self.is_offered) = (None, false);
+        self.events.push_back(Event::Connected { peer: self.peer.clone(), address: self.address });
+    }
+
+    /// What is not settled will not be, and nothing more is said.
+    fn close(&mut self, now: Instant) {
+        self.phase = Phase::Closed;
+        self.due = now + LINGER;
+        self.conversation.abandon();
+        for (seq, said) in std::mem::take(&mut self.said) {
+            if let Said::Text(text) = said {
+                self.events.push_back(Event::NotDelivered { seq, text });
+            }
+        }
+        if let Some((file, _)) = self.offered.take() {
+            self.events.push_back(Event::FileRejected { file, reason: "the chat is over".into() });
+        }
+        self.is_offered = false;
+    }
+
+    fn over(&mut self, now: Instant, event: impl FnOnce(Named) -> Event) {
+        self.close(now);
+        self.events.push_back(event(self.peer.clone()));
+    }
+
+    fn request(&mut self, now: Instant) {
+        let Some(meeting) = self.word() else { return };
+        let name = self.own.1.clone();
+        // One that is still under way is repeated by the conversation.
+        if self.conversation.is_idle() {
+            let _ = self.say(&Talk::Request { from: self.own.0, meeting, name }, Said::Request, now);
+        }
+        self.due = now + REQUEST_EVERY;
+    }
+
+    fn say_accept(&mut self, now: Instant) {
+        if let Some(meeting) = self.word() {
+            let _ = self.say(&Talk::Accept { from: self.own.0, meeting }, Said::Accept, now);
+        }
+    }
+
+    fn say_last_word(&mut self, talk: &Talk<'_>, now: Instant) {
+        self.phase = Phase::Closing;
+        self.due = now + PATIENCE;
+        if self.say(talk, Said::LastWord, now).is_err() {
+            self.close(now);
+        }
+    }
+
+    fn say(&mut self, talk: &Talk<'_>, said: Said, now: Instant) -> Result<u64, Unsayable> {
+        let seq = self.conversation.say(&talk.to_string(), now)?;
+        self.said.insert(seq, said);
+        Ok(seq)
+    }
+
+    fn word(&self) -> Option<Meeting> {
+        self.words.last().copied()
+    }
+
+    /// The word is the current one from now on; a few earlier ones are good as well.
+    fn learn(&mut self, meeting: Meeting) {
+        self.is_end_agreed = false;
+        self.words.retain(|word| *word != meeting);
+        self.words.push(meeting);
+        self.words.drain(..self.words.len().saturating_sub(WORDS_MAX));
+    }
+}
+
+/// How often a request is repeated, as the exercise has it.
+const REQUEST_EVERY: Duration = Duration::from_secs(10);
+
+/// A request that was not repeated for three times as long is taken for withdrawn.
+const WITHDRAWN_AFTER: Duration = Duration::from_secs(35);
+
+/// A peer that was not heard of in so long is gone: two signs of life and the time to repeat the third.
+const GONE_AFTER: Duration = Duration::from_secs(2 * HERE_EVERY.as_secs() + PATIENCE.as_secs());
+
+/// For so long after the end what comes again is acknowledged again.
+const LINGER: Duration = Duration::from_secs(2 * PATIENCE.as_secs());
+
+/// Words of attempts that are remembered of one peer: both may have asked, more than once.
+const WORDS_MAX: usize = 4;
