@@ -201,7 +201,10 @@ impl ChatClient {
             self.on_membership(event, now);
         }
         while let Some(event) = self.company.poll_event(now) {
-            self.events.push_back(event);
+            // Nothing matters after the end.
+            if !self.leaving.is_some_and(|leaving| leaving.is_told) {
+                self.events.push_back(event);
+            }
         }
         if let Some(Leaving { acknowledged: Some(acknowledged), is_told: is_told @ false }) = &mut self.leaving
             && self.company.is_settled()

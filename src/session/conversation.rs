@@ -159,6 +159,12 @@ impl Conversation {
         self.outgoing.stats()
     }
 
+    /// Whether a message of the peer's with this number, or with a higher one, was heard: then a datagram with it brings nothing
+    /// new.
+    pub fn is_past(&self, seq: u64) -> bool {
+        self.incoming.is_past(seq)
+    }
+
     /// When the peer last said something; its acknowledgements do not count.
     pub fn last_heard(&self) -> Option<Instant> {
         self.incoming.last_heard()

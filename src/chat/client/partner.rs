@@ -1,16 +1,17 @@
 //! One other client that we talk to, or are about to: who asked whom, what is on its way, whether it is still alive.
 
+mod line;
 mod phase;
 
 pub(super) use phase::{NewRequest, Phase};
 
 use super::event::{Event, Named, Refused};
-use crate::chat::{HERE_EVERY, PATIENCE, sending};
+use crate::chat::{HERE_EVERY, PATIENCE};
 use crate::packet::chat::{ClientName, Meeting, Talk};
-use crate::packet::message::Unsayable;
-use crate::session::conversation::{self, Conversation, Policy};
+use crate::packet::message::{self, Message, Unsayable};
+use line::{Happening, Line};
 use phase::Said;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -26,11 +27,11 @@ pub(super) struct Partner {
     words: Vec<Meeting>,
     /// Both know that it is over: what was asked before is no new request.
     is_end_agreed: bool,
-    conversation: Conversation,
-    said: BTreeMap<u64, Said>,
+    /// What it says is shown to a person: from the beginning of the chat until our last word is settled.
+    is_talking: bool,
+    line: Line,
     /// What the phase waits for: the next request, its silence, our next sign of life, the end.
     due: Instant,
-    heard: Instant,
     /// The file that we offered, and whether one was offered to us.
     offered: Option<(String, u64)>,
     is_offered: bool,
@@ -48,10 +49,9 @@ impl Partner {
             phase: Phase::Closed,
             words: Vec::new(),
             is_end_agreed: false,
-            conversation: Conversation::new(sending(first), Policy::InOrder),
-            said: BTreeMap::new(),
+            is_talking: false,
+            line: Line::new(first, now),
             due: now + LINGER,
-            heard: now,
             offered: None,
             is_offered: false,
             requests: VecDeque::new(),
@@ -78,7 +78,7 @@ impl Partner {
     pub fn ask(&mut self, meeting: Meeting, now: Instant) {
         self.learn(meeting);
         self.phase = Phase::Asking { is_silence_told: false };
-        self.heard = now;
+        self.line.heard = now;
         self.events.push_back(Event::Requesting(self.peer.clone()));
         self.request(now);
     }
@@ -94,8 +94,7 @@ impl Partner {
             }
             // Our answer was lost for good, or is still on its way.
             Phase::Connected if is_repeat => {
-                let is_underway = self.said.values().any(|said| matches!(said, Said::Accept));
-                if !is_underway {
+                if !self.line.is_accepting() {
                     self.say_accept(now);
                 }
             }
@@ -143,7 +142,7 @@ impl Partner {
     /// Says something to a person.
     pub fn send(&mut self, text: &str, now: Instant) -> Result<u64, Unsayable> {
         let talk = Talk::Message { from: self.own.0, text };
-        self.say(&talk, Said::Text(text.to_owned()), now)
+        self.line.say(&talk, Said::Text(text.to_owned()), now)
     }
 
     /// Offers a file.
@@ -151,7 +150,7 @@ impl Partner {
         if let Some((offered, _)) = &self.offered {
             return Err(Refused::AlreadyOffering(offered.clone()));
         }
-        self.say(&Talk::Offer { from: self.own.0, size, file }, Said::Offer, now)?;
+        self.line.say(&Talk::Offer { from: self.own.0, size, file }, Said::Offer, now)?;
         self.offered = Some((file.to_owned(), size));
         Ok(())
     }
@@ -163,22 +162,30 @@ impl Partner {
         }
         let from = self.own.0;
         let talk = reason.map_or(Talk::OfferAccept { from }, |reason| Talk::OfferReject { from, reason });
-        self.say(&talk, Said::Other, now)?;
+        self.line.say(&talk, Said::Other, now)?;
         self.is_offered = false;
         Ok(())
     }
 
     /// A datagram came from its address.
     pub fn handle_datagram(&mut self, datagram: &[u8], now: Instant) {
-        self.conversation.handle_datagram(datagram, now);
+        match message::decode(datagram) {
+            // To acknowledge it would be to say that somebody reads it.
+            Ok(Message::Text { seq, text }) if !self.heeds(seq, text) => {
+                if self.phase == Phase::Closed && !self.is_end_agreed {
+                    self.terminate(now);
+                }
+            }
+            _ => self.line.handle_datagram(datagram, now),
+        }
         self.collect(now);
     }
 
     /// Repeats, gives up, and does what the phase waits for.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.conversation.handle_timeout(now);
+        self.line.handle_timeout(now);
         self.collect(now);
-        if self.phase == Phase::Connected && now >= self.heard + GONE_AFTER {
+        if self.phase == Phase::Connected && now >= self.line.heard + GONE_AFTER {
             self.over(now, Event::Gone);
         }
         if now < self.due {
@@ -188,7 +195,7 @@ impl Partner {
             Phase::Asking { .. } => self.request(now),
             Phase::Asked => self.over(now, Event::Withdrawn),
             Phase::Connected => {
-                let _ = self.say(&Talk::Here { from: self.own.0 }, Said::Other, now);
+                let _ = self.line.say(&Talk::Here { from: self.own.0 }, Said::Other, now);
                 self.due = now + HERE_EVERY;
             }
             Phase::Closing => self.close(now),
@@ -208,41 +215,42 @@ impl Partner {
 
     /// The next datagram for it.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.conversation.poll_transmit()
+        self.line.poll_transmit()
     }
 
     /// When [`Partner::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let gone = (self.phase == Phase::Connected).then_some(self.heard + GONE_AFTER);
-        [Some(self.due), gone, self.conversation.poll_timeout()].into_iter().flatten().min()
+        let gone = (self.phase == Phase::Connected).then_some(self.line.heard + GONE_AFTER);
+        [Some(self.due), gone, self.line.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Whether what it says may be acknowledged: it is about whether we talk, or we do talk, or it was heard before.
+    fn heeds(&self, seq: u64, text: &str) -> bool {
+        let is_about_us = || {
+            let talk = Talk::parse(text);
+            use Talk::{Accept, Reject, Request, Termination};
+            matches!(talk, Ok(Request { .. } | Accept { .. } | Reject { .. } | Termination { .. }))
+        };
+        self.is_talking || self.line.is_past(seq) || is_about_us()
     }
 
     fn collect(&mut self, now: Instant) {
-        while let Some(event) = self.conversation.poll_event() {
-            match event {
-                conversation::Event::Acknowledged { seq, attempts, took } => {
-                    self.heard = now;
-                    match self.said.remove(&seq) {
-                        Some(Said::Text(_)) => self.events.push_back(Event::Delivered { seq, attempts, took }),
-                        Some(Said::LastWord) => {
-                            self.close(now);
-                            self.is_end_agreed = true;
-                        }
-                        _ => {}
-                    }
+        while let Some(happening) = self.line.poll(now) {
+            match happening {
+                Happening::Arrived { seq, said: Said::Text(_), attempts, took } => {
+                    self.events.push_back(Event::Delivered { seq, attempts, took });
                 }
-                conversation::Event::GivenUp { seq, .. } => self.on_given_up(seq, now),
-                conversation::Event::Delivered { seq, text, .. } => {
-                    self.heard = now;
-                    match Talk::parse(&text) {
-                        Ok(talk) => self.on_talk(seq, talk, now),
-                        Err(_) => self.events.push_back(Event::Nonsense { from: self.address, untold: 0 }),
-                    }
+                Happening::Arrived { said: Said::LastWord, .. } => {
+                    self.close(now);
+                    self.is_end_agreed = true;
                 }
-                conversation::Event::Dropped { .. } => self.heard = now,
-                conversation::Event::Ignored { untold, .. } => {
-                    self.events.push_back(Event::Nonsense { from: self.address, untold });
-                }
+                Happening::Arrived { .. } => {}
+                Happening::Lost { seq, said } => self.on_lost(seq, said, now),
+                Happening::Heard { seq, text } => match Talk::parse(&text) {
+                    Ok(talk) => self.on_talk(seq, talk, now),
+                    Err(_) => self.events.push_back(Event::Nonsense { from: self.address, untold: 0 }),
+                },
+                Happening::Nonsense => self.events.push_back(Event::Nonsense { from: self.address, untold: 0 }),
             }
         }
     }
@@ -269,7 +277,7 @@ impl Partner {
                     Phase::Closing | Phase::Closed => {}
                 }
             }
-            (Talk::Message { text, .. }, Phase::Connected) => {
+            (Talk::Message { text, .. }, _) if self.is_talking => {
                 self.events.push_back(Event::Message { peer, seq, text: text.to_owned() });
             }
             (Talk::Offer { size, file, .. }, Phase::Connected) => {
@@ -281,40 +289,34 @@ impl Partner {
                     self.events.push_back(Event::FileAccepted { file, size });
                 }
             }
-            (Talk::OfferReject { reason, .. }, Phase::Connected) => {
-                if let Some((file, _)) = self.offered.take() {
-                    self.events.push_back(Event::FileRejected { file, reason: reason.to_owned() });
-                }
-            }
+            (Talk::OfferReject { reason, .. }, Phase::Connected) => self.take_offer_back(reason),
             // A sign of life; or something that was said before the chat began or after it ended.
             _ => {}
         }
     }
 
-    fn on_given_up(&mut self, seq: u64, now: Instant) {
-        match self.said.remove(&seq) {
-            Some(Said::Request) => {
+    fn on_lost(&mut self, seq: u64, said: Said, now: Instant) {
+        match said {
+            Said::Request => {
                 if let Phase::Asking { is_silence_told: false } = self.phase {
                     self.phase = Phase::Asking { is_silence_told: true };
                     self.events.push_back(Event::Unanswered(self.peer.clone()));
                 }
             }
-            Some(Said::Accept) if self.phase == Phase::Connected => self.over(now, Event::Gone),
-            Some(Said::LastWord) => self.close(now),
-            Some(Said::Text(text)) => self.events.push_back(Event::NotDelivered { seq, text }),
-            Some(Said::Offer) => {
-                if let Some((file, _)) = self.offered.take() {
-                    self.events.push_back(Event::FileRejected { file, reason: "the offer was not delivered".into() });
-                }
-            }
-            Some(Said::Accept | Said::Other) | None => {}
+            // Perhaps only the acknowledgements were lost; whether it is still there shows in what it says.
+            Said::Accept if self.phase == Phase::Connected => self.say_accept(now),
+            Said::LastWord => self.close(now),
+            Said::Text(text) => self.events.push_back(Event::NotDelivered { seq, text }),
+            Said::Offer => self.take_offer_back("the offer was not delivered"),
+            Said::Accept | Said::Other => {}
         }
     }
 
     fn on_connected(&mut self, now: Instant) {
         self.phase = Phase::Connected;
         self.due = now + HERE_EVERY;
-        self.heard = now;
+        self.line.heard = now;
+        self.is_talking = true;
         (self.offered, self.is_offered) = (None, false);
         self.events.push_back(Event::Connected { peer: self.peer.clone(), address: self.address });
     }
@@ -323,16 +325,21 @@ impl Partner {
     fn close(&mut self, now: Instant) {
         self.phase = Phase::Closed;
         self.due = now + LINGER;
-        self.conversation.abandon();
-        for (seq, said) in std::mem::take(&mut self.said) {
+        self.is_talking = false;
+        for (seq, said) in self.line.abandon() {
             if let Said::Text(text) = said {
                 self.events.push_back(Event::NotDelivered { seq, text });
             }
         }
-        if let Some((file, _)) = self.offered.take() {
-            self.events.push_back(Event::FileRejected { file, reason: "the chat is over".into() });
-        }
+        self.take_offer_back("the chat is over");
         self.is_offered = false;
+    }
+
+    /// The file that we offered will not be sent.
+    fn take_offer_back(&mut self, reason: &str) {
+        if let Some((file, _)) = self.offered.take() {
+            self.events.push_back(Event::FileRejected { file, reason: reason.to_owned() });
+        }
     }
 
     fn over(&mut self, now: Instant, event: impl FnOnce(Named) -> Event) {
@@ -344,30 +351,24 @@ impl Partner {
         let Some(meeting) = self.word() else { return };
         let name = self.own.1.clone();
         // One that is still under way is repeated by the conversation.
-        if self.conversation.is_idle() {
-            let _ = self.say(&Talk::Request { from: self.own.0, meeting, name }, Said::Request, now);
+        if self.line.is_idle() {
+            let _ = self.line.say(&Talk::Request { from: self.own.0, meeting, name }, Said::Request, now);
         }
         self.due = now + REQUEST_EVERY;
     }
 
     fn say_accept(&mut self, now: Instant) {
         if let Some(meeting) = self.word() {
-            let _ = self.say(&Talk::Accept { from: self.own.0, meeting }, Said::Accept, now);
+            let _ = self.line.say(&Talk::Accept { from: self.own.0, meeting }, Said::Accept, now);
         }
     }
 
     fn say_last_word(&mut self, talk: &Talk<'_>, now: Instant) {
         self.phase = Phase::Closing;
         self.due = now + PATIENCE;
-        if self.say(talk, Said::LastWord, now).is_err() {
+        if self.line.say(talk, Said::LastWord, now).is_err() {
             self.close(now);
         }
-    }
-
-    fn say(&mut self, talk: &Talk<'_>, said: Said, now: Instant) -> Result<u64, Unsayable> {
-        let seq = self.conversation.say(&talk.to_string(), now)?;
-        self.said.insert(seq, said);
-        Ok(seq)
     }
 
     fn word(&self) -> Option<Meeting> {

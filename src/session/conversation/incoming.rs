@@ -96,6 +96,11 @@ impl Incoming {
         verdict
     }
 
+    /// Whether a message of this number, or of a higher one, was heard.
+    pub fn is_past(&self, seq: u64) -> bool {
+        self.highest.is_some_and(|highest| seq <= highest.seq)
+    }
+
     /// When something last came.
     pub fn last_heard(&self) -> Option<Instant> {
         self.last_heard

@@ -22,7 +22,7 @@ pub enum Phase {
 
 /// What a message of ours was, to know what its end means.
 #[derive(Clone, Debug)]
-pub(super) enum Said {
+pub enum Said {
     Request,
     Accept,
     LastWord,
