@@ -1,9 +1,11 @@
 //! What the fuzz targets do with their bytes; `tests/fuzz_corpus.rs` does the same with the corpora under stable Rust.
 
+pub mod chat;
 pub mod client;
 pub mod echo;
 pub mod server;
 
+use chat::Hall;
 use client::{Client, PEERS, right_answer};
 use echo::Room;
 use homing::echo::Reply;
@@ -152,6 +154,46 @@ pub fn messages(script: &[u8]) {
         room.hear(CLIENTS[who], &last[who]);
     }
     room.end();
+}
+
+/// A sequence of datagrams from four addresses and of moments into a chat's registry.
+///
+/// The first byte chooses the limits. The steps are as in [`receiver`]; joins with the right token, requests and acknowledgements are
+/// offered ready, since no chance finds a token.
+pub fn chat(script: &[u8]) {
+    let mut script = Script(script);
+    let Some(first) = script.byte() else { return };
+    let limit = |bit: u8| if first & bit == 0 { 64 } else { 2 };
+    let mut hall = Hall::new(limit(1), limit(2));
+    let mut last = [const { Vec::new() }; CLIENTS.len()];
+    for _ in 0..STEPS_MAX {
+        let Some(step) = script.byte() else { break };
+        let who = usize::from(step >> 4 & 3);
+        let from = CLIENTS[who];
+        match step & 15 {
+            0..4 => {
+                last[who] = script.datagram().to_vec();
+                hall.hear(from, &last[who]);
+            }
+            4 => hall.hear(from, &last[who]),
+            5..8 => {
+                let (Some(key), Some(name)) = (script.byte(), script.byte()) else { break };
+                // Few keys and few names, so that they meet.
+                let name = char::from(b'a' + name % 4);
+                hall.join(from, &format!(" key={:032x} name={name} at=10.0.1.1:5000", key % 4));
+            }
+            8 | 9 => {
+                let Some(whom) = script.byte() else { break };
+                let whom = if whom & 128 == 0 { whom.to_string() } else { char::from(b'A' + whom % 4).to_string() };
+                hall.say(from, &format!("Client {} {whom}", if step & 1 == 0 { "Lookup" } else { "Meet" }));
+            }
+            10 => hall
+                .say(from, ["Client List 0", "Client Here", "Client Leave", "Client Here   "][usize::from(step >> 6)]),
+            11 | 12 => hall.acknowledge(from),
+            _ => hall.pass(PAUSES[usize::from(step >> 4) % PAUSES.len()]),
+        }
+    }
+    hall.end();
 }
 
 /// A transfer of so many bytes to [`PEERS`]; the lower two bits of `kind` choose how.

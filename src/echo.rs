@@ -256,7 +256,7 @@ const SWEEP: Duration = Duration::from_secs(10);
 pub const RUN_MAX: u32 = 1000;
 
 /// Echo, daytime, quote, chargen, time: they answer whatever comes, so nobody asks from there but a forger.
-const ANSWERING_SERVICES: [u16; 5] = [7, 13, 17, 19, 37];
+pub const ANSWERING_SERVICES: [u16; 5] = [7, 13, 17, 19, 37];
 
 #[cfg(test)]
 mod tests {

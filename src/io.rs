@@ -1,6 +1,7 @@
 //! The rooms with windows: sockets, disks, terminals, signals, and the clock.
 
 pub mod asker;
+pub mod board;
 pub mod clock;
 pub mod driver;
 pub mod events;

@@ -58,6 +58,14 @@ pub trait Machine {
     fn poll_timeout(&self) -> Option<Instant>;
 }
 
+/// Who shares a limit: one IPv4 address, or one IPv6 /64, of which a single host commands all.
+pub fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & !u128::from(u64::MAX)).into()),
+        v4 => v4,
+    }
+}
+
 /// How two programs talk (design: lab, checked; windowed comes later).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {

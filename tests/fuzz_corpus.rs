@@ -21,6 +21,11 @@ fn replay(target: &str, body: fn(&[u8])) {
 }
 
 #[test]
+fn the_registry_stands_its_corpus() {
+    replay("chat", bodies::chat);
+}
+
+#[test]
 fn the_lab_codec_stands_its_corpus() {
     replay("lab_codec", bodies::lab_codec);
 }

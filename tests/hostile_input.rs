@@ -4,6 +4,9 @@
 #[path = "../fuzz/bodies.rs"]
 mod bodies;
 
+#[path = "hostile_input/chat.rs"]
+mod chat;
+
 #[path = "hostile_input/messages.rs"]
 mod messages;
 

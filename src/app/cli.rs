@@ -1,5 +1,6 @@
 //! The command lines, as typed and as meant.
 
+mod chatting;
 mod checking;
 mod common;
 mod copying;
@@ -8,6 +9,7 @@ mod messaging;
 mod serving;
 mod weather;
 
+pub use chatting::ChatServerArgs;
 pub use checking::{CheckArgs, CheckCommand, ClientCheckArgs, DrawArgs, ExamArgs, ServerCheckArgs};
 pub use common::{RecordArgs, Speech, SpellingArg, one_address, usage_error};
 pub use copying::{ClientArgs, ModeArg};

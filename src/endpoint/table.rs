@@ -2,8 +2,8 @@
 
 use super::event::SessionId;
 use crate::packet::Spelling;
-use crate::session::Via;
 use crate::session::stop_and_wait::{Receiver, Verdict};
+use crate::session::{Via, network};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -203,14 +203,6 @@ pub(super) fn owner(entries: &mut [Entry], spelling: Spelling, seq: u64, now: In
         .or_else(|| position(&|entry| entry.receiver.restarts_with(seq, now)))
         .or_else(|| position(&|entry| entry.receiver.judge(seq) != Verdict::Stale))?;
     entries.get_mut(at)
-}
-
-/// Who shares a limit: one IPv4 address, or one IPv6 /64, of which a single host commands all.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & !u128::from(u64::MAX)).into()),
-        v4 => v4,
-    }
 }
 
 /// How long a transfer is remembered after its end, to answer its last message again.

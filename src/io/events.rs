@@ -1,10 +1,12 @@
 //! What programs tell people and other programs: one vocabulary, printed as JSON lines or as sentences.
 
+pub mod chat;
 pub mod messages;
 
 use crate::hostile::Account;
 use crate::name::{Printable, is_hidden};
 use crate::weather::Counts;
+use chat::{ChatNote, Tables};
 use indicatif::DecimalBytes;
 use messages::MessageNote;
 use serde::Serialize;
@@ -75,6 +77,9 @@ pub enum Note {
     /// What happened to a message.
     #[serde(untagged)]
     Messaging(Box<MessageNote>),
+    /// What happened in a chat.
+    #[serde(untagged)]
+    Chatting(Box<ChatNote>),
 }
 
 /// A transfer that began.
@@ -250,6 +255,11 @@ pub trait Report {
     /// # Errors
     /// When nobody can read it any more (a closed pipe).
     fn note(&mut self, note: &Note) -> io::Result<()>;
+
+    /// When whoever reads wants to see a table.
+    fn tables(&self) -> Tables {
+        Tables::None
+    }
 }
 
 /// How much a program says.
@@ -322,6 +332,7 @@ pub fn sentence(note: &Note) -> Option<String> {
             )
         }
         Note::Messaging(note) => messages::sentence(note),
+        Note::Chatting(note) => return chat::sentence(note),
         Note::Remark { text } => text.clone(),
     })
 }

@@ -1,5 +1,7 @@
 //! Bars and sentences on a terminal, plain sentences in a pipe.
 
+use super::board::{self, Board};
+use super::events::chat::{ChatNote, RegistryNote, Tables};
 use super::events::{Note, Report, Transfer, Volume, sentence};
 use crate::name::Printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -16,6 +18,7 @@ pub struct HumanReport {
     /// Transfers without a bar, and the line that counts them.
     crowd: usize,
     crowd_line: Option<ProgressBar>,
+    board: Board,
 }
 
 impl HumanReport {
@@ -29,6 +32,7 @@ impl HumanReport {
             running: HashMap::new(),
             crowd: 0,
             crowd_line: None,
+            board: Board::default(),
         }
     }
 
@@ -38,11 +42,21 @@ impl HumanReport {
             Note::Progress(_) | Note::Waiting { .. } => false,
             Note::Started(_) => self.volume == Volume::Verbose,
             Note::Messaging(note) => note.is_failure() || self.volume != Volume::Quiet,
+            Note::Chatting(note) => self.is_told_of_chat(note),
             Note::Refused { .. }
             | Note::Finished(_)
             | Note::Account(_)
             | Note::Traffic { .. }
             | Note::Remark { .. } => self.volume != Volume::Quiet,
+        }
+    }
+
+    fn is_told_of_chat(&self, note: &ChatNote) -> bool {
+        let ChatNote::Registry(note) = note;
+        match self.volume {
+            Volume::Quiet => false,
+            Volume::Normal => !note.is_detail(),
+            Volume::Verbose => true,
         }
     }
 
@@ -66,8 +80,22 @@ impl HumanReport {
             }
             Note::Finished(finished) => self.end(finished.id),
             Note::Failed { id, .. } => self.end(*id),
+            Note::Chatting(note) => match &**note {
+                ChatNote::Registry(RegistryNote::Table(table)) if self.tables() == Tables::Live => {
+                    self.board.show(&self.bars, table);
+                }
+                ChatNote::Registry(RegistryNote::Served { .. }) => self.board.clear(&self.bars),
+                ChatNote::Registry(_) => {}
+            },
             _ => {}
         }
+    }
+
+    /// A table that is not kept in sight is printed.
+    fn table_of(&self, note: &Note) -> Option<String> {
+        let Note::Chatting(note) = note else { return None };
+        let ChatNote::Registry(RegistryNote::Table(table)) = &**note else { return None };
+        (self.tables() == Tables::OnChange).then(|| board::plain(table))
     }
 
     fn start(&mut self, transfer: &Transfer) {
@@ -121,7 +149,8 @@ impl HumanReport {
 impl Report for HumanReport {
     fn note(&mut self, note: &Note) -> io::Result<()> {
         self.draw(note);
-        let Some(mut text) = sentence(note).filter(|_| self.is_told(note)) else { return Ok(()) };
+        let words = self.table_of(note).or_else(|| sentence(note));
+        let Some(mut text) = words.filter(|_| self.is_told(note)) else { return Ok(()) };
         if let (Note::Listening { address, .. }, Volume::Quiet) = (note, self.volume) {
             text = format!("listening on {address}");
         }
@@ -137,6 +166,14 @@ impl Report for HumanReport {
             writeln!(out, "{text}")?;
             out.flush()
         })
+    }
+
+    fn tables(&self) -> Tables {
+        match self.volume {
+            _ if !self.bars.is_hidden() => Tables::Live,
+            Volume::Verbose => Tables::OnChange,
+            Volume::Quiet | Volume::Normal => Tables::None,
+        }
     }
 }
 

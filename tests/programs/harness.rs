@@ -15,6 +15,7 @@ use tempfile::TempDir;
 pub const SERVER: &str = env!("CARGO_BIN_EXE_server");
 pub const CLIENT: &str = env!("CARGO_BIN_EXE_client");
 pub const BAD_SERVER: &str = env!("CARGO_BIN_EXE_bad_server");
+pub const CHAT_SERVER: &str = env!("CARGO_BIN_EXE_chat_server");
 pub const ECHO_SERVER: &str = env!("CARGO_BIN_EXE_echo_server");
 pub const ECHO_CLIENT: &str = env!("CARGO_BIN_EXE_echo_client");
 pub const LOSSY_LINK: &str = env!("CARGO_BIN_EXE_lossy_link");

@@ -3,8 +3,10 @@
 //! A failing run prints its seed; `SEED=<seed> cargo test --test sim <name>` runs that one alone.
 
 mod behaviour;
+mod chats;
 mod conversations;
 mod golden;
+mod registry;
 mod transfers;
 mod world;
 

@@ -75,11 +75,12 @@ impl Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Request::Join(join) => Display::fmt(join, f),
-            Request::Here => f.write_str("Client Here"),
+            // As long as `Client Unknown`, which a registry that was started anew answers, and only to what is no shorter.
+            Request::Here => f.write_str("Client Here   "),
             Request::List { after } => write!(f, "Client List {after}"),
             Request::Lookup(who) => write!(f, "Client Lookup {who}"),
             Request::Meet(who) => write!(f, "Client Meet {who}"),
-            Request::Leave => f.write_str("Client Leave"),
+            Request::Leave => f.write_str("Client Leave  "),
         }
     }
 }
@@ -117,14 +118,23 @@ mod tests {
                 Request::Join(full),
                 format!("Client Join key={key} token={token} number=3 name=zoë at=192.0.2.1:5000,[2001:db8::1]:7"),
             ),
-            (Request::Here, "Client Here".into()),
+            (Request::Here, "Client Here   ".into()),
             (Request::List { after: 20 }, "Client List 20".into()),
             (Request::Lookup(Who::Number(2)), "Client Lookup 2".into()),
             (Request::Meet(Who::Name("bob".parse().expect("a name"))), "Client Meet bob".into()),
-            (Request::Leave, "Client Leave".into()),
+            (Request::Leave, "Client Leave  ".into()),
         ] {
             assert_eq!(request.to_string(), text);
             assert_eq!(text.parse(), Ok(request));
+        }
+    }
+
+    #[test]
+    fn what_a_client_repeats_is_no_shorter_than_the_answer_that_it_is_not_known() {
+        let answer = super::super::Answer::Unknown.to_string();
+        for (request, text) in [(Request::Here, "Client Here"), (Request::Leave, "Client Leave")] {
+            assert!(request.to_string().len() >= answer.len());
+            assert_eq!(text.parse(), Ok(request), "the blanks mean nothing");
         }
     }
 

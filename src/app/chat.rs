@@ -1,0 +1,3 @@
+//! The chat's programs.
+
+pub mod registry;
