@@ -10,6 +10,7 @@
 pub mod chunker;
 pub mod codec;
 pub mod name;
+pub mod ranges;
 pub mod rtt;
 pub mod weather;
 

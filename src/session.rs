@@ -6,6 +6,7 @@
 
 pub mod conversation;
 pub mod stop_and_wait;
+pub mod windowed;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;

@@ -6,6 +6,7 @@ mod behaviour;
 mod chats;
 mod conversations;
 mod golden;
+mod recovery;
 mod registry;
 mod transfers;
 mod world;
