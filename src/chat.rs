@@ -1,6 +1,7 @@
 //! Who is there, and who talks to whom: the chat's registry and its clients, without sockets and terminals.
 
 pub mod client;
+pub mod courier;
 pub mod registry;
 
 use crate::session::conversation::Sending;

@@ -31,8 +31,8 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("glob", &["app/check/subject.rs"]),
     ("anyhow", &["app/exit.rs", "bin/"]),
     ("indicatif", &["io/board.rs", "io/progress.rs", "io/events.rs"]),
-    ("rustyline", &["io/lines.rs"]),
-    ("serde", &["io/events.rs", "io/events/", "trace/step.rs", "trace/recordings.rs"]),
+    ("rustyline", &["io/lines.rs", "io/lines/"]),
+    ("serde", &["app/chat/commands.rs", "io/events.rs", "io/events/", "trace/step.rs", "trace/recordings.rs"]),
 ];
 
 const LINES_MAX: usize = 400;

@@ -7,6 +7,7 @@ mod copying;
 mod linking;
 mod messaging;
 mod serving;
+mod talking;
 mod weather;
 
 pub use chatting::ChatServerArgs;
@@ -16,4 +17,5 @@ pub use copying::{ClientArgs, ModeArg};
 pub use linking::LinkArgs;
 pub use messaging::{EchoClientArgs, EchoServerArgs};
 pub use serving::{BadServerArgs, ServerArgs, ServingArgs};
+pub use talking::ChatClientArgs;
 pub use weather::WeatherArgs;

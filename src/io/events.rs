@@ -2,6 +2,7 @@
 
 pub mod chat;
 pub mod messages;
+pub mod talk;
 
 use crate::hostile::Account;
 use crate::name::{Printable, is_hidden};

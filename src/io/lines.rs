@@ -1,11 +1,17 @@
 //! Lines that a person types, with history and editing, or that come through a pipe; read beside the socket thread.
 
+mod editing;
+mod screen;
+
+pub use editing::{Follows, Vocabulary, Word};
+pub use screen::{Screen, ScreenReport};
+
 use super::udp::Waker;
+use editing::{LineEditor, editor, typed};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-use rustyline::error::ReadlineError;
-use rustyline::history::MemHistory;
-use rustyline::{Config, Editor};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// What comes when a line is asked for.
@@ -43,7 +49,8 @@ pub struct StandardInput {
     coming: Receiver<Line>,
     /// The terminal as it was; `None` for a pipe.
     terminal: Option<Termios>,
-    is_reading: bool,
+    /// A line is being typed.
+    is_reading: Arc<AtomicBool>,
 }
 
 impl StandardInput {
@@ -53,39 +60,74 @@ impl StandardInput {
     /// # Errors
     /// When the system gives no thread.
     pub fn open(prompt: &'static str, plain: bool, waker: Waker) -> io::Result<Self> {
-        let (stdin, stdout) = (io::stdin(), io::stdout());
-        let is_terminal = !plain && stdin.is_terminal() && stdout.is_terminal();
-        let terminal = if is_terminal { tcgetattr(&stdin).ok() } else { None };
+        let terminal = if plain { None } else { terminal() };
+        let editor = terminal.as_ref().and_then(|_| editor(None));
+        Self::start(prompt, terminal, editor, Arc::default(), waker)
+    }
+
+    /// The same for a program that shows things while a line is being typed, and whose words can be completed. There is a screen
+    /// if somebody types.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn with_screen(
+        prompt: &'static str,
+        plain: bool,
+        vocabulary: Vocabulary,
+        waker: Waker,
+    ) -> io::Result<(Self, Option<Screen>)> {
+        let is_reading = Arc::default();
+        let terminal = if plain { None } else { terminal() };
+        let mut editor = terminal.as_ref().and_then(|_| editor(Some(vocabulary)));
+        // A terminal that can do too little for an editor has no place above the line either.
+        let screen = editor.as_mut().and_then(|editor| Screen::of(editor, Arc::clone(&is_reading)).ok());
+        let terminal = terminal.filter(|_| screen.is_some());
+        let editor = editor.filter(|_| screen.is_some());
+        Ok((Self::start(prompt, terminal, editor, is_reading, waker)?, screen))
+    }
+
+    fn start(
+        prompt: &'static str,
+        terminal: Option<Termios>,
+        mut editor: Option<LineEditor>,
+        is_reading: Arc<AtomicBool>,
+        waker: Waker,
+    ) -> io::Result<Self> {
         let (asking, asked) = channel::<()>();
         let (answering, coming) = channel();
-        let is_edited = terminal.is_some();
+        let reading = Arc::clone(&is_reading);
         std::thread::Builder::new().name("lines".into()).spawn(move || {
-            let mut editor = if is_edited { editor() } else { None };
             while asked.recv().is_ok() {
                 let line = match &mut editor {
                     Some(editor) => typed(editor, prompt),
                     None => piped(&mut io::stdin().lock()),
                 };
+                reading.store(false, Ordering::SeqCst);
                 if answering.send(line).is_err() {
                     return;
                 }
                 waker.wake();
             }
         })?;
-        Ok(Self { asking, coming, terminal, is_reading: false })
+        Ok(Self { asking, coming, terminal, is_reading })
     }
+}
+
+/// The terminal as it is, if somebody can type at it and see what he types.
+fn terminal() -> Option<Termios> {
+    let (stdin, stdout) = (io::stdin(), io::stdout());
+    if stdin.is_terminal() && stdout.is_terminal() { tcgetattr(&stdin).ok() } else { None }
 }
 
 impl LineSource for StandardInput {
     fn ask(&mut self) {
+        self.is_reading.store(true, Ordering::SeqCst);
         // The thread lives as long as this does.
-        self.is_reading |= self.asking.send(()).is_ok();
+        let _ = self.asking.send(());
     }
 
     fn take(&mut self) -> Option<Line> {
-        let line = self.coming.try_recv().ok()?;
-        self.is_reading = false;
-        Some(line)
+        self.coming.try_recv().ok()
     }
 
     fn is_interactive(&self) -> bool {
@@ -96,27 +138,11 @@ impl LineSource for StandardInput {
 impl Drop for StandardInput {
     /// A program that ends while a line is being typed (a signal) leaves the terminal as it found it.
     fn drop(&mut self) {
-        if let (Some(terminal), true) = (&self.terminal, self.is_reading) {
+        if let (Some(terminal), true) = (&self.terminal, self.is_reading.load(Ordering::SeqCst)) {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, terminal);
             let _ = io::stdout().write_all(PASTE_AS_IT_COMES);
             let _ = io::stdout().flush();
         }
-    }
-}
-
-fn editor() -> Option<Editor<(), MemHistory>> {
-    let config = Config::builder().auto_add_history(true).build();
-    let history = MemHistory::with_config(&config);
-    Editor::with_history(config, history).ok()
-}
-
-fn typed(editor: &mut Editor<(), MemHistory>, prompt: &str) -> Line {
-    match editor.readline(prompt) {
-        Ok(line) => Line::Text(line.into_bytes()),
-        Err(ReadlineError::Eof) => Line::Closed,
-        Err(ReadlineError::Interrupted) => Line::Interrupted,
-        Err(ReadlineError::Io(error)) => Line::Failed(error),
-        Err(error) => Line::Failed(io::Error::other(error.to_string())),
     }
 }
 

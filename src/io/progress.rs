@@ -42,21 +42,12 @@ impl HumanReport {
             Note::Progress(_) | Note::Waiting { .. } => false,
             Note::Started(_) => self.volume == Volume::Verbose,
             Note::Messaging(note) => note.is_failure() || self.volume != Volume::Quiet,
-            Note::Chatting(note) => self.is_told_of_chat(note),
+            Note::Chatting(note) => note.is_told(self.volume),
             Note::Refused { .. }
             | Note::Finished(_)
             | Note::Account(_)
             | Note::Traffic { .. }
             | Note::Remark { .. } => self.volume != Volume::Quiet,
-        }
-    }
-
-    fn is_told_of_chat(&self, note: &ChatNote) -> bool {
-        let ChatNote::Registry(note) = note;
-        match self.volume {
-            Volume::Quiet => false,
-            Volume::Normal => !note.is_detail(),
-            Volume::Verbose => true,
         }
     }
 
@@ -85,7 +76,7 @@ impl HumanReport {
                     self.board.show(&self.bars, table);
                 }
                 ChatNote::Registry(RegistryNote::Served { .. }) => self.board.clear(&self.bars),
-                ChatNote::Registry(_) => {}
+                ChatNote::Registry(_) | ChatNote::Client(_) => {}
             },
             _ => {}
         }
@@ -155,8 +146,12 @@ impl Report for HumanReport {
             text = format!("listening on {address}");
         }
         self.bars.suspend(|| {
-            let failed =
-                matches!(note, Note::Failed { .. }) || matches!(note, Note::Messaging(note) if note.is_failure());
+            let failed = match note {
+                Note::Failed { .. } => true,
+                Note::Messaging(note) => note.is_failure(),
+                Note::Chatting(note) => note.is_failure(),
+                _ => false,
+            };
             if failed {
                 // Nobody may read complaints; the exit code tells all the same.
                 let _ = writeln!(io::stderr().lock(), "{text}");

@@ -1,8 +1,7 @@
 //! Ctrl-C and its kin: the first asks for an orderly end, the second ends at once.
 
 use super::udp::Waker;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
-
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::io;
 use std::sync::Arc;
@@ -23,10 +22,22 @@ impl Interrupt {
     /// # Errors
     /// When the system gives no handler or no thread.
     pub fn watch(waker: Waker) -> io::Result<Self> {
+        Self::watch_for(&[SIGINT, SIGTERM], waker)
+    }
+
+    /// The same, and SIGHUP as well: the window in which somebody typed was closed. Not for what may run on without a window.
+    ///
+    /// # Errors
+    /// When the system gives no handler or no thread.
+    pub fn watch_at_terminal(waker: Waker) -> io::Result<Self> {
+        Self::watch_for(&[SIGINT, SIGTERM, SIGHUP], waker)
+    }
+
+    fn watch_for(signals: &[i32], waker: Waker) -> io::Result<Self> {
         let interrupt = Self::default();
         // A file beyond the process's limit shall be an error of that file (EFBIG), not the end of the program.
         signal_hook::flag::register(SIGXFSZ, Arc::default())?;
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let mut signals = Signals::new(signals)?;
         let seen = Arc::clone(&interrupt.0);
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             for signal in signals.forever() {

@@ -286,6 +286,18 @@ impl Drop for Wire {
     }
 }
 
+/// The address of this machine that the system would speak to `peer` from; nothing is sent.
+///
+/// # Errors
+/// When there is no route or no such address family here.
+#[expect(clippy::disallowed_methods, reason = "this is the room where sockets live")]
+pub fn own_address_towards(peer: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(peer)?;
+    Ok(socket.local_addr()?.ip())
+}
+
 /// quinn-udp forbids fragmentation, as QUIC wants it. The lab's datagrams may be larger than the path (20480 bytes in the
 /// compact spelling, any `--bufsize`), and the routers must be allowed to cut them.
 fn allow_fragments(socket: &UdpSocket) {

@@ -91,6 +91,19 @@ def main() -> None:
             time.sleep(0.5)
             terminal.press(b"\x03")
             terminal.end(130)
+        case "chat":
+            terminal.press(b"half a li")
+            terminal.await_text(b"half a li")
+            print("half a line is typed", flush=True)
+            terminal.await_text(b"bob (1) wants to talk: accept or reject")
+            terminal.await_text(b"> half a li")
+            terminal.press(b"\x15acc\t\r")
+            terminal.await_text(b"connected with bob")
+            terminal.press(b"send hello bob\r")
+            terminal.await_text(b"bob: hello alice")
+            terminal.press(b"\x04")
+            terminal.await_text(b"you have left")
+            terminal.end(0)
 
 
 if __name__ == "__main__":

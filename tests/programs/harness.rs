@@ -15,6 +15,7 @@ use tempfile::TempDir;
 pub const SERVER: &str = env!("CARGO_BIN_EXE_server");
 pub const CLIENT: &str = env!("CARGO_BIN_EXE_client");
 pub const BAD_SERVER: &str = env!("CARGO_BIN_EXE_bad_server");
+pub const CHAT_CLIENT: &str = env!("CARGO_BIN_EXE_chat_client");
 pub const CHAT_SERVER: &str = env!("CARGO_BIN_EXE_chat_server");
 pub const ECHO_SERVER: &str = env!("CARGO_BIN_EXE_echo_server");
 pub const ECHO_CLIENT: &str = env!("CARGO_BIN_EXE_echo_client");
@@ -66,6 +67,18 @@ impl Program {
     /// A program whose standard input stays open and empty.
     pub fn waiting_for_input(program: &str, arguments: &[&str]) -> Self {
         Self::of(program, Command::new(program).args(arguments).stdin(Stdio::piped()))
+    }
+
+    /// Writes a line to the standard input of a program that waits for it.
+    pub fn type_line(&mut self, line: &str) {
+        let pipe = self.child.stdin.as_mut().expect("an open input");
+        // A program that has ended does not read any more; what it said at its end will tell.
+        let _ = pipe.write_all(format!("{line}\n").as_bytes());
+    }
+
+    /// Ends its standard input.
+    pub fn close_input(&mut self) {
+        drop(self.child.stdin.take());
     }
 
     fn of(program: &str, command: &mut Command) -> Self {

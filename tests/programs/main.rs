@@ -8,6 +8,7 @@ mod fakes;
 mod harness;
 
 mod bad_server;
+mod chat;
 mod chat_server;
 mod copying;
 mod crowds;

@@ -24,14 +24,18 @@ pub struct Speech {
 }
 
 impl Speech {
-    /// Where notes go.
-    pub fn report(&self) -> Box<dyn Report> {
-        let volume = match (self.quiet, self.verbose) {
+    /// How much is said.
+    pub fn volume(&self) -> Volume {
+        match (self.quiet, self.verbose) {
             (true, _) => Volume::Quiet,
             (_, true) => Volume::Verbose,
             _ => Volume::Normal,
-        };
-        if self.json { Box::new(JsonReport) } else { Box::new(HumanReport::new(volume)) }
+        }
+    }
+
+    /// Where notes go.
+    pub fn report(&self) -> Box<dyn Report> {
+        if self.json { Box::new(JsonReport) } else { Box::new(HumanReport::new(self.volume())) }
     }
 }
 

@@ -51,6 +51,8 @@ pub(super) struct Membership {
     conversation: Conversation,
     /// What was said and is not settled.
     said: BTreeMap<u64, Request>,
+    /// What is asked again as soon as we are in again.
+    unasked: Vec<Request>,
     number: Option<u64>,
     silent_since: Option<Instant>,
     is_silence_told: bool,
@@ -69,6 +71,7 @@ impl Membership {
             phase: Phase::Outside,
             conversation: Conversation::new(sending(first), Policy::InOrder),
             said: BTreeMap::new(),
+            unasked: Vec::new(),
             number: None,
             silent_since: Some(now),
             is_silence_told: false,
@@ -103,6 +106,7 @@ impl Membership {
             // Questions are of no interest any more.
             self.conversation.abandon();
             self.said.clear();
+            self.unasked.clear();
             if self.ask(Request::Leave, now).is_ok() {
                 self.phase = Phase::Leaving { until: now + PATIENCE };
                 return;
@@ -185,7 +189,7 @@ impl Membership {
     /// From the beginning: a new conversation, above all earlier numbers.
     fn knock(&mut self, now: Instant) {
         self.conversation = Conversation::new(sending(self.fresh_number(now)), Policy::InOrder);
-        self.abandon_questions();
+        self.postpone_questions();
         self.knock_again(0, now);
     }
 
@@ -195,7 +199,7 @@ impl Membership {
         // Padded, so that the answer is never longer.
         text += &" ".repeat(JOIN_MIN.saturating_sub(text.len()));
         self.transmits.extend(Message::Text { seq, text: &text }.to_datagram().ok());
-        let wait = KNOCK_FIRST.saturating_mul(1 << copies.min(8)).min(KNOCK_MAX);
+        let wait = KNOCK_FIRST.saturating_mul(1 << (copies / 2).min(8)).min(KNOCK_MAX);
         self.phase = Phase::Knocking { seq, copies: copies + 1, due: now + wait };
     }
 
@@ -268,6 +272,10 @@ impl Membership {
                     self.join.number = Some(number);
                     self.phase = Phase::Member { next_here: now + HERE_EVERY };
                     self.events.push_back(Event::Registered { number, name, seen });
+                    for request in std::mem::take(&mut self.unasked) {
+                        // There is room: the conversation has just begun.
+                        let _ = self.ask(request, now);
+                    }
                 }
             }
             Answer::Refused(refusal) if matches!(self.phase, Phase::Joining { .. }) => {
@@ -289,13 +297,11 @@ impl Membership {
         self.silent_since.get_or_insert(now.checked_sub(PATIENCE).unwrap_or(now));
     }
 
-    /// Questions of an earlier conversation will not be answered.
-    fn abandon_questions(&mut self) {
-        for (_, request) in std::mem::take(&mut self.said) {
-            if !matches!(request, Request::Join(_) | Request::Here | Request::Leave) {
-                self.events.push_back(Event::Unanswered(request));
-            }
-        }
+    /// Questions of an earlier conversation will not be answered: they are asked again in the next one.
+    fn postpone_questions(&mut self) {
+        let is_question =
+            |request: &Request| matches!(request, Request::List { .. } | Request::Lookup(_) | Request::Meet(_));
+        self.unasked.extend(std::mem::take(&mut self.said).into_values().filter(is_question));
     }
 
     fn heard(&mut self) {
@@ -315,9 +321,10 @@ impl Membership {
 /// A join has at least so many bytes, number aside: more than the token that answers it.
 pub(super) const JOIN_MIN: usize = 64;
 
-/// How long a first copy of the join is alone, and the longest time between two.
+/// How long a first copy of the join is alone, doubled with every other copy, and the longest time between two (RFC 8085
+/// section 3.1.3: where nothing comes back, one datagram in three seconds).
 const KNOCK_FIRST: Duration = Duration::from_millis(500);
-const KNOCK_MAX: Duration = Duration::from_secs(4);
+const KNOCK_MAX: Duration = Duration::from_secs(3);
 
 /// How far apart the numbers of copies of one join are whose tokens are taken: as long as tokens live, in microseconds.
 const KNOCKING_NUMBERS: u64 = 30_000_000;

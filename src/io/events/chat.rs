@@ -1,5 +1,7 @@
 //! What programs tell of the chat.
 
+use super::Volume;
+use super::talk::{self, TalkNote};
 use crate::name::Printable;
 use serde::Serialize;
 use std::fmt::Write;
@@ -11,6 +13,27 @@ use std::net::SocketAddr;
 pub enum ChatNote {
     /// The registry tells it.
     Registry(RegistryNote),
+    /// A client tells it.
+    Client(TalkNote),
+}
+
+impl ChatNote {
+    /// Whether something went wrong: people read it where they read complaints.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, ChatNote::Client(note) if note.is_failure())
+    }
+
+    /// Whether a person is told at this volume.
+    pub fn is_told(&self, volume: Volume) -> bool {
+        match self {
+            ChatNote::Client(note) => note.is_told(volume),
+            ChatNote::Registry(note) => match volume {
+                Volume::Quiet => false,
+                Volume::Normal => !note.is_detail(),
+                Volume::Verbose => true,
+            },
+        }
+    }
 }
 
 /// Something worth telling of the registry.
@@ -146,7 +169,10 @@ impl RegistryNote {
 
 /// A note as a person reads it; `None` for what is drawn.
 pub(super) fn sentence(note: &ChatNote) -> Option<String> {
-    let ChatNote::Registry(note) = note;
+    let note = match note {
+        ChatNote::Registry(note) => note,
+        ChatNote::Client(note) => return Some(talk::sentence(note)),
+    };
     Some(match note {
         RegistryNote::Ignored { peer, reason, untold } => format!("{peer}: ignored: {reason}{}", more(*untold)),
         RegistryNote::Introduced { by, to } => format!("{by} and {to} are told of each other, as {by} asked"),

@@ -46,6 +46,8 @@ impl FromStr for Request {
     fn from_str(text: &str) -> Result<Self, Unreadable> {
         let Some(text) = text.strip_prefix("Client ") else { return Err(Unreadable::Unknown) };
         let (word, rest) = first_word(text);
+        // Blanks at the end are padding.
+        let rest = rest.trim_end_matches(' ');
         let who = || rest.parse().map_err(|_| Unreadable::Senseless("the client"));
         match word {
             "Join" => Join::from_fields(Fields(rest)).map(Request::Join),
@@ -73,15 +75,16 @@ impl Join {
 
 impl Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Request::Join(join) => Display::fmt(join, f),
-            // As long as `Client Unknown`, which a registry that was started anew answers, and only to what is no shorter.
-            Request::Here => f.write_str("Client Here   "),
-            Request::List { after } => write!(f, "Client List {after}"),
-            Request::Lookup(who) => write!(f, "Client Lookup {who}"),
-            Request::Meet(who) => write!(f, "Client Meet {who}"),
-            Request::Leave => f.write_str("Client Leave  "),
-        }
+        let text = match self {
+            Request::Join(join) => return Display::fmt(join, f),
+            Request::Here => "Client Here".to_owned(),
+            Request::List { after } => format!("Client List {after}"),
+            Request::Lookup(who) => format!("Client Lookup {who}"),
+            Request::Meet(who) => format!("Client Meet {who}"),
+            Request::Leave => "Client Leave".to_owned(),
+        };
+        // As long as `Client Unknown`, which a registry that was started anew answers, and only to what is no shorter.
+        write!(f, "{text:<LENGTH_MIN$}")
     }
 }
 
@@ -94,6 +97,9 @@ impl Display for Join {
         field(f, "at", listed(&self.reported))
     }
 }
+
+/// No request is shorter, in characters.
+const LENGTH_MIN: usize = "Client Unknown".len();
 
 /// Addresses that a client may report: one of each family, and one more of each.
 pub const REPORTED_MAX: usize = 4;

@@ -1,0 +1,52 @@
+//! The chat client's command line.
+
+use super::common::Speech;
+use crate::packet::chat::ClientName;
+use clap::Parser;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Joins a chat registry, finds other clients there and talks with them directly, one at a time; files go along if both agree.
+///
+/// On a terminal lines can be edited, completed (Tab) and fetched back (arrow keys), and what arrives is shown above the line
+/// that is being typed. In a pipe each line is a command; the next one waits until the one before is settled, and the end of
+/// the input ends the program in order. With --json events come out one object a line, and commands may go in as objects, such
+/// as {"command":"send","text":"hello"}; they do not wait for each other.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "chat_client", version, after_help = EXAMPLES)]
+#[expect(missing_docs, reason = "the help texts are the documentation")]
+pub struct ChatClientArgs {
+    #[arg(value_name = "HOST:PORT", default_value = "localhost:7070", help = "The registry (chat_server)")]
+    pub target: String,
+    /// What to be called: one word of at most 64 bytes, and no number. Without it you are a number only.
+    #[arg(long)]
+    pub name: Option<ClientName>,
+    /// The number to ask for; if it is taken, the registry gives another one.
+    #[arg(long, value_name = "N")]
+    pub number: Option<u64>,
+    /// Where files that you accept are saved; none is ever replaced.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// Address of this machine to speak from. By default any, of the registry's family.
+    #[arg(long, value_name = "ADDR")]
+    pub bind: Option<IpAddr>,
+    #[command(flatten)]
+    pub speech: Speech,
+}
+
+const EXAMPLES: &str = "Commands:
+  list, lookup CLIENT, connect CLIENT, accept [CLIENT], reject [CLIENT] [REASON], send MESSAGE, send_file PATH, terminate, leave, help
+
+Examples:
+  chat_client --name alice                            the registry at localhost:7070
+  chat_client --name bob chat.example:7070 --folder inbox
+  printf 'connect alice\\nsend Dinner is ready.\\n' | chat_client --name kitchen
+
+Exit codes:
+  0    left in order
+  2    the command line makes no sense
+  3    no registry answered
+  4    the registry refused (the name is taken, it is full)
+  6    standard input could not be read
+  130  interrupted (143: terminated, 129: its window was closed)
+  1    anything else: no socket, no such folder, no memory";
