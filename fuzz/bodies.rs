@@ -3,14 +3,19 @@
 pub mod chat;
 pub mod client;
 pub mod echo;
+pub mod greeting;
 pub mod server;
 
 use chat::Hall;
 use client::{Client, PEERS, right_answer};
 use echo::Room;
+use greeting::Greeting;
+use homing::codec::Writer;
 use homing::echo::Reply;
 use homing::endpoint::Config;
 use homing::packet::message::Style;
+use homing::packet::windowed::frame::Frames;
+use homing::packet::windowed::{Datagram, HELLO_LENGTH};
 use homing::packet::{MAX_DATAGRAM, Packet, Spelling};
 use homing::session::Mode;
 use homing::session::stop_and_wait::Transfer;
@@ -194,6 +199,59 @@ pub fn chat(script: &[u8]) {
         }
     }
     hall.end();
+}
+
+/// As what a packet holds and as a datagram of its own: whatever is read can be written, and is read as the same again.
+pub fn frames(bytes: &[u8]) {
+    let mut left = bytes.len();
+    for frame in Frames::new(bytes) {
+        let Ok(frame) = frame else { break };
+        let mut again = Vec::new();
+        frame.encode(&mut Writer::new(&mut again, MAX_DATAGRAM + 2)).expect("what was read can be written");
+        // Bytes up to the packet's end had no count; the shortest form of a number may be shorter than what came.
+        assert!(again.len() <= left + 2);
+        left = left.saturating_sub(1);
+        assert_eq!(Frames::new(&again).next(), Some(Ok(frame)));
+    }
+    match Datagram::decode(bytes) {
+        Ok(Datagram::Packet(_)) | Err(_) => {}
+        Ok(datagram) if bytes.len() <= HELLO_LENGTH => {
+            let again = datagram.encode().expect("what was read can be written");
+            assert_eq!(Datagram::decode(&again), Ok(datagram));
+        }
+        Ok(_) => {}
+    }
+}
+
+/// A client and a server that shake hands, what passes between them, damaged or not, and what others send to both.
+///
+/// The first byte chooses how it begins. The steps are as in [`receiver`]. Says how often the server has accepted the client.
+pub fn hello(script: &[u8]) -> usize {
+    let mut script = Script(script);
+    let Some(first) = script.byte() else { return 0 };
+    let mut greeting = Greeting::new(CLIENTS[0], first & 1 == 0, first & 2 == 0);
+    for _ in 0..STEPS_MAX {
+        let Some(step) = script.byte() else { break };
+        let who = usize::from(step >> 4 & 3);
+        match step & 15 {
+            0..3 => greeting.server_hears(CLIENTS[who], script.datagram()),
+            // A hello is long; most of it is zeros.
+            3 | 4 => {
+                let mut hello = script.datagram().to_vec();
+                hello.resize(hello.len().max(HELLO_LENGTH), 0);
+                greeting.server_hears(CLIENTS[who], &hello);
+            }
+            5 => greeting.client_hears(script.datagram()),
+            6 | 7 => greeting.question_arrives(CLIENTS[who], None),
+            8 => greeting.question_arrives(CLIENTS[who], script.byte()),
+            9 | 10 => greeting.answer_arrives(None),
+            11 => greeting.answer_arrives(script.byte()),
+            12 | 13 => greeting.pass(PAUSES[usize::from(step >> 4) % PAUSES.len()]),
+            14 => greeting.finish(),
+            _ => greeting.confirm(),
+        }
+    }
+    greeting.end()
 }
 
 /// A transfer of so many bytes to [`PEERS`]; the lower two bits of `kind` choose how.

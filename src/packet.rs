@@ -3,6 +3,7 @@
 pub mod chat;
 pub mod lab;
 pub mod message;
+pub mod windowed;
 
 pub use lab::{Malformed, Message, Spelling, Unspeakable};
 

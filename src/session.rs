@@ -4,7 +4,9 @@
 //! `handle_*` calls), `poll_transmit`, and last `poll_timeout`, which says when `handle_timeout` is due. No machine reads a
 //! clock, a socket, a file or dice; the same calls with the same arguments give the same datagrams.
 
+pub mod congestion;
 pub mod conversation;
+pub mod handshake;
 pub mod stop_and_wait;
 pub mod windowed;
 
@@ -99,3 +101,9 @@ pub const OURS: &str = "homing/1";
 
 /// The capability word for the checked mode.
 pub const CHECKED: &str = "checked";
+
+/// The beginning of the capability word for the windowed mode; a token follows.
+pub const WINDOWED: &str = "windowed=";
+
+/// The capability word of a server that prefers ChaCha20 in the windowed mode, since its processor has no instructions for AES.
+pub const CHACHA20: &str = "chacha20";

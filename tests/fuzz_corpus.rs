@@ -44,3 +44,25 @@ fn the_sender_stands_its_corpus() {
 fn the_echo_server_stands_its_corpus() {
     replay("messages", bodies::messages);
 }
+
+#[test]
+fn the_windowed_codec_stands_its_corpus_and_all_its_damage() {
+    replay("frames", |bytes| {
+        bodies::frames(bytes);
+        for end in 0..bytes.len() {
+            bodies::frames(&bytes[..end]);
+        }
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            bodies::frames(&flipped);
+        }
+    });
+}
+
+#[test]
+fn the_handshake_stands_its_corpus() {
+    replay("hello", |bytes| {
+        bodies::hello(bytes);
+    });
+}

@@ -7,6 +7,8 @@ mod bodies;
 #[path = "hostile_input/chat.rs"]
 mod chat;
 
+#[path = "hostile_input/greetings.rs"]
+mod greetings;
 #[path = "hostile_input/messages.rs"]
 mod messages;
 

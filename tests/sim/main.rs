@@ -3,9 +3,12 @@
 //! A failing run prints its seed; `SEED=<seed> cargo test --test sim <name>` runs that one alone.
 
 mod behaviour;
+mod bottleneck;
 mod chats;
+mod congestion;
 mod conversations;
 mod golden;
+mod handshakes;
 mod recovery;
 mod registry;
 mod transfers;
