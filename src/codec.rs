@@ -157,6 +157,20 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Appends `count` bytes that `fill` writes in place.
+    ///
+    /// # Errors
+    /// [`Full`] when they do not fit, or when `fill` says that it had none; nothing is written then.
+    pub fn fill(&mut self, count: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Result<(), Full> {
+        let before = self.out.len();
+        self.zeros(count)?;
+        if self.out.get_mut(before..).is_some_and(fill) {
+            return Ok(());
+        }
+        self.out.truncate(before);
+        Err(Full)
+    }
+
     /// Does several writes, all or none.
     ///
     /// # Errors

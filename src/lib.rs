@@ -25,6 +25,7 @@ pub mod trace;
 pub mod chat;
 pub mod echo;
 pub mod endpoint;
+pub mod harbour;
 pub mod hostile;
 pub mod relay;
 pub mod tap;

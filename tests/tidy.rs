@@ -9,7 +9,7 @@ const FLOORS: &[&[&str]] = &[
     &["codec", "name", "ranges", "rtt", "chunker", "weather"],
     &["packet"],
     &["session", "trace"],
-    &["endpoint", "echo", "relay"],
+    &["endpoint", "echo", "relay", "harbour"],
     &["hostile", "chat"],
     &["tap"],
     &["io"],

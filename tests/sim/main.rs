@@ -12,6 +12,7 @@ mod handshakes;
 mod recovery;
 mod registry;
 mod transfers;
+mod uploads;
 mod world;
 
 /// The seeds of a test: the one in the environment, or `0..count` (more with `SEEDS=<count>`).

@@ -21,7 +21,7 @@
 //! 0e PATH_CHALLENGE bytes:8
 //! 0f PATH_RESPONSE bytes:8
 //! 10 NEW_CONNECTION_ID sequence retire id:8 token:16    use this one too; those below `retire` no more
-//! 11 DONE                                               everything has its final name and is durable
+//! 11 DONE     answer                                    everything has its final name and is durable; ANSWER ends there
 //! 12 CLOSE    code length reason                        the reason is UTF-8, 256 bytes at most
 //! ```
 //!
@@ -83,7 +83,10 @@ pub enum Frame<'a> {
         reset_token: [u8; RESET_TOKEN_LENGTH],
     },
     /// The receiver has published everything.
-    Done,
+    Done {
+        /// Where its answer ends: only with all of it the client knows what became of everything.
+        answer: u64,
+    },
     /// The connection is over.
     Close {
         /// Why, as a number.
@@ -195,7 +198,10 @@ impl Frame<'_> {
                 writer.bytes(&id.0)?;
                 writer.bytes(reset_token)
             }
-            Frame::Done => writer.byte(DONE),
+            Frame::Done { answer } => {
+                writer.byte(DONE)?;
+                writer.varint(*answer)
+            }
             Frame::Close { code, reason } => {
                 if reason.len() > REASON_MAX {
                     return Err(Full);
@@ -291,7 +297,7 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Frame<'a>, BadFrame> {
         PATH_CHALLENGE => Ok(Frame::PathChallenge(array(cursor, "PATH_CHALLENGE")?)),
         PATH_RESPONSE => Ok(Frame::PathResponse(array(cursor, "PATH_RESPONSE")?)),
         NEW_CONNECTION_ID => decode_new_connection_id(cursor),
-        DONE => Ok(Frame::Done),
+        DONE => Ok(Frame::Done { answer: varint(cursor, "DONE")? }),
         CLOSE => decode_close(cursor),
         _ => Err(BadFrame::UnknownType(kind)),
     }
@@ -392,7 +398,7 @@ mod tests {
                 Frame::NewConnectionId { sequence: 2, retire: 1, id, reset_token: *b"0123456789abcdef" },
                 b"\x10\x02\x01123456780123456789abcdef",
             ),
-            (Frame::Done, &[0x11]),
+            (Frame::Done { answer: 7 }, &[0x11, 7]),
             (Frame::Close { code: 3, reason: "full" }, b"\x12\x03\x04full"),
         ] {
             assert_eq!(bytes_of(&frame), bytes, "{frame:?}");
@@ -437,7 +443,7 @@ mod tests {
 
     #[test]
     fn only_what_can_be_lost_with_consequences_is_acknowledged() {
-        assert!(Frame::Ping.is_ack_eliciting() && Frame::Done.is_ack_eliciting());
+        assert!(Frame::Ping.is_ack_eliciting() && Frame::Done { answer: 0 }.is_ack_eliciting());
         assert!(!Frame::Padding(1).is_ack_eliciting());
         assert!(!Frame::Close { code: 0, reason: "" }.is_ack_eliciting());
     }
@@ -471,7 +477,7 @@ mod tests {
                             id: ConnectionId(eight),
                             reset_token: *content.last_chunk().expect("24 bytes"),
                         },
-                        9 => Frame::Done,
+                        9 => Frame::Done { answer: a },
                         _ => Frame::Close { code: a, reason: &text },
                     })
                 });

@@ -166,6 +166,11 @@ impl Server {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
+    /// Whether this is the connection of somebody who has not finished: packets may overtake the last message.
+    pub fn is_pending(&self, id: ConnectionId) -> bool {
+        self.pending.contains_key(&id)
+    }
+
     /// How many are in the middle of a handshake.
     pub fn pending(&self) -> usize {
         self.pending.len()

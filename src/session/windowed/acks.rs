@@ -1,5 +1,7 @@
 //! Which packets came, and when the peer is told.
 
+use crate::codec::Writer;
+use crate::packet::windowed::frame::{EcnCounts, ack};
 use crate::ranges::RangeSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -53,17 +55,6 @@ pub enum Ecn {
     Ect1,
     /// There is congestion.
     Ce,
-}
-
-/// How many packets came with which mark.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EcnCounts {
-    /// Packets with ECT(0).
-    pub ect0: u64,
-    /// Packets with ECT(1).
-    pub ect1: u64,
-    /// Packets with CE.
-    pub ce: u64,
 }
 
 /// What a packet was.
@@ -149,6 +140,16 @@ impl Acks {
             ecn: self.ecn,
             received: &self.received,
         })
+    }
+
+    /// Writes the acknowledgement that waits, if one does and there is room; gives the numbers from its lowest to its end.
+    pub fn write(&self, writer: &mut Writer<'_>, now: Instant) -> Option<Range<u64>> {
+        self.due?;
+        let ack = self.ack(now)?;
+        let ecn = (ack.ecn != EcnCounts::default()).then_some(ack.ecn);
+        let count = ack::write(ack.delay, || ack.ranges(), ecn, writer).ok()?;
+        let lowest = ack.ranges().take(count).last()?;
+        Some(lowest.start..ack.largest.saturating_add(1))
     }
 
     /// An acknowledgement was sent.

@@ -122,13 +122,19 @@ impl Inbox {
     /// The offset that the peer is to be told it may send up to, if it is worth telling: when a quarter of the window has
     /// become free, or the last announcement was lost. Once taken, it holds.
     pub fn poll_limit(&mut self) -> Option<u64> {
-        let grant = self.written.saturating_add(self.window);
-        let is_worth = grant - self.granted >= self.window.div_ceil(4) && self.end.is_none_or(|end| self.limit < end);
-        if !is_worth && !self.again {
+        if !self.has_limit() {
             return None;
         }
+        let grant = self.written.saturating_add(self.window);
         (self.granted, self.limit, self.again) = (grant, self.offset_of(grant), false);
         Some(self.limit)
+    }
+
+    /// Whether [`Inbox::poll_limit`] has one.
+    pub fn has_limit(&self) -> bool {
+        let grant = self.written.saturating_add(self.window);
+        let is_worth = grant - self.granted >= self.window.div_ceil(4) && self.end.is_none_or(|end| self.limit < end);
+        is_worth || self.again
     }
 
     /// The packet with an announcement was lost. An older one than the last does no harm to repeat.

@@ -100,6 +100,11 @@ impl Outbox {
         self.acked.covers(0..end)
     }
 
+    /// Where the bytes end that we have.
+    pub fn available(&self) -> u64 {
+        self.available
+    }
+
     /// How many bytes the peer has.
     pub fn acked(&self) -> u64 {
         self.acked.total()

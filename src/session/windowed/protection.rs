@@ -113,8 +113,6 @@ impl Sealer {
         let start = out.len();
         let header = Header { phase: self.phase, to, number: number as u32 };
         header.encode(&mut Writer::new(out, room)).map_err(|Full| SealError::NoRoom)?;
-        self.next_number = number + 1;
-        self.first_of_phase.get_or_insert(number);
         Ok(Draft { sealer: self, out, start, room: room - HEADER_LENGTH, number, is_sealed: false })
     }
 
@@ -168,6 +166,8 @@ impl Draft<'_> {
         {
             let tag = self.sealer.key.seal(self.number, header, frames);
             self.out.extend_from_slice(&tag);
+            self.sealer.next_number = self.number + 1;
+            self.sealer.first_of_phase.get_or_insert(self.number);
             self.sealer.sealed += 1;
             self.is_sealed = true;
         }

@@ -1,0 +1,305 @@
+//! Windowed transfers at a server, without sockets and disks: who may open one, which of them a datagram belongs to, and who must be
+//! woken.
+
+use crate::packet::windowed::{ConnectionId, Datagram, Header, RESET_MAX, reset};
+use crate::session::handshake::{Accepted, PublicKey, Server, Verdict, server};
+use crate::session::network;
+use crate::session::windowed::acks::Ecn;
+use crate::session::windowed::connection::Batch;
+use crate::session::windowed::reception::{self, Reception};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// The limits.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Transfers at once.
+    pub max_transfers: usize,
+    /// Transfers at once from one IP address (an IPv6 /64 counts as one).
+    pub max_transfers_per_network: usize,
+    /// A transfer that hears nothing for so long is given up.
+    pub timeout: Duration,
+    /// The largest UDP payload that is tried, in bytes.
+    pub mtu_max: usize,
+    /// Bytes that cannot be guessed and are used for nothing else.
+    pub seed: [u8; 32],
+}
+
+/// What the application must do or may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Somebody has proven address and key, and begins a transfer.
+    Opened {
+        /// The transfer's number, counted from 1.
+        id: u64,
+        /// Where the client is.
+        peer: SocketAddr,
+        /// Who it is.
+        client: PublicKey,
+    },
+    /// Something of a transfer's own.
+    Happened {
+        /// The transfer's number.
+        id: u64,
+        /// What happened.
+        event: reception::Event,
+    },
+}
+
+/// Datagrams on their way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shipment {
+    /// Where they go.
+    pub to: SocketAddr,
+    /// How they are cut.
+    pub batch: Batch,
+}
+
+/// The machine.
+pub struct Harbour {
+    config: Config,
+    greeter: Server,
+    berths: BTreeMap<ConnectionId, Berth>,
+    names: BTreeMap<u64, ConnectionId>,
+    /// Who wants to be woken when.
+    alarms: BTreeSet<(Instant, ConnectionId)>,
+    /// Who may have something to send.
+    restless: BTreeSet<ConnectionId>,
+    last_id: u64,
+    throws: u64,
+    answers: VecDeque<(SocketAddr, Vec<u8>)>,
+    events: VecDeque<Event>,
+}
+
+/// A transfer at its place.
+struct Berth {
+    id: u64,
+    reception: Reception,
+    alarm: Option<Instant>,
+    /// It goes then, whether the client has said good-bye or not.
+    leaves_at: Option<Instant>,
+}
+
+impl Harbour {
+    /// Nobody is there.
+    pub fn new(config: Config, greeting: server::Config, now: Instant) -> Self {
+        Self {
+            config,
+            greeter: Server::new(greeting, now),
+            berths: BTreeMap::new(),
+            names: BTreeMap::new(),
+            alarms: BTreeSet::new(),
+            restless: BTreeSet::new(),
+            last_id: 0,
+            throws: 0,
+            answers: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The capability words of a start's acknowledgement; see [`Server::words`].
+    pub fn words(&mut self, words: &str, peer: SocketAddr, start: &[u8], now: Instant) -> String {
+        self.greeter.words(words, peer, start, now)
+    }
+
+    /// How many transfers there are.
+    pub fn transfers(&self) -> usize {
+        self.berths.len()
+    }
+
+    /// A datagram of the windowed mode came. It is used up.
+    pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &mut [u8], ecn: Option<Ecn>, now: Instant) {
+        if let Ok(Datagram::Packet(header)) = Datagram::decode(datagram) {
+            return self.handle_packet(from, &header, datagram, ecn, now);
+        }
+        match self.greeter.handle_datagram(from, datagram, now) {
+            Verdict::Ignored => {}
+            Verdict::Answer(answer) => self.answers.push_back((from, answer)),
+            Verdict::Accepted(accepted) => self.open(*accepted, now),
+        }
+    }
+
+    /// Lets a transfer of the application's do something, as [`Reception::handle_taken`].
+    pub fn with(&mut self, id: u64, now: Instant, act: impl FnOnce(&mut Reception)) {
+        if let Some(name) = self.names.get(&id).copied()
+            && let Some(berth) = self.berths.get_mut(&name)
+        {
+            act(&mut berth.reception);
+            self.stir(name, now);
+        }
+    }
+
+    /// All is done: the client is told, and has a while to hear it.
+    pub fn handle_done(&mut self, id: u64, now: Instant) {
+        if let Some(berth) = self.names.get(&id).and_then(|name| self.berths.get_mut(name)) {
+            berth.leaves_at.get_or_insert(now + LAST_WORD_KEPT);
+        }
+        self.with(id, now, Reception::handle_done);
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.greeter.handle_timeout(now);
+        while let Some((_, name)) = self.alarms.first().copied().filter(|(due, _)| *due <= now) {
+            self.alarms.pop_first();
+            let Some(berth) = self.berths.get_mut(&name) else { continue };
+            berth.alarm = None;
+            if berth.leaves_at.is_some_and(|due| now >= due) {
+                self.forget(name);
+                continue;
+            }
+            berth.reception.handle_timeout(now);
+            self.stir(name, now);
+        }
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Appends the next datagrams to `out`.
+    pub fn poll_transmit(&mut self, out: &mut Vec<u8>, now: Instant) -> Option<Shipment> {
+        if let Some((to, bytes)) = self.answers.pop_front() {
+            out.extend_from_slice(&bytes);
+            return Some(Shipment { to, batch: Batch { segment: bytes.len(), is_markable: false } });
+        }
+        while let Some(name) = self.restless.first().copied() {
+            if let Some(berth) = self.berths.get_mut(&name) {
+                let batch = berth.reception.poll_transmit(out, now);
+                let to = berth.reception.peer();
+                self.collect(name, now);
+                if let Some(batch) = batch {
+                    return Some(Shipment { to, batch });
+                }
+            }
+            self.restless.remove(&name);
+            self.set_alarm(name, now);
+        }
+        None
+    }
+
+    /// When [`Harbour::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let alarm = self.alarms.first().map(|(due, _)| *due);
+        [alarm, self.greeter.poll_timeout()].into_iter().flatten().min()
+    }
+
+    fn handle_packet(&mut self, from: SocketAddr, header: &Header, packet: &mut [u8], ecn: Option<Ecn>, now: Instant) {
+        let Some(berth) = self.berths.get_mut(&header.to) else {
+            return self.answer_unknown(from, header.to, packet.len());
+        };
+        if berth.reception.handle_packet(header, packet, ecn, now).is_err() {
+            return;
+        }
+        if from != berth.reception.peer() {
+            let bytes = dice(&self.config.seed, &mut self.throws);
+            let mut out = Vec::new();
+            if let Some(berth) = self.berths.get_mut(&header.to)
+                && berth.reception.handle_stranger(from, bytes, &mut out).is_some()
+            {
+                self.answers.push_back((from, out));
+            }
+        }
+        self.stir(header.to, now);
+    }
+
+    /// Tells whoever thinks that there is a connection that there is none.
+    fn answer_unknown(&mut self, from: SocketAddr, id: ConnectionId, length: usize) {
+        let mut random = [0; RESET_MAX];
+        for chunk in random.chunks_mut(8) {
+            let bytes: [u8; 8] = dice(&self.config.seed, &mut self.throws);
+            chunk.copy_from_slice(bytes.get(..chunk.len()).unwrap_or_default());
+        }
+        if self.answers.len() < ANSWERS_MAX && !self.greeter.is_pending(id) {
+            let answer = reset(length, &self.greeter.reset_token(id), &random);
+            self.answers.extend(answer.map(|bytes| (from, bytes)));
+        }
+    }
+
+    fn open(&mut self, accepted: Accepted, now: Instant) {
+        let home = |peer: SocketAddr| network(peer.ip());
+        let neighbours =
+            self.berths.values().filter(|berth| home(berth.reception.peer()) == home(accepted.peer)).count();
+        let is_full =
+            self.berths.len() >= self.config.max_transfers || neighbours >= self.config.max_transfers_per_network;
+        let (name, peer, client) = (accepted.id, accepted.peer, accepted.client);
+        let [first, second]: [[u8; 8]; 2] = std::array::from_fn(|_| dice(&self.config.seed, &mut self.throws));
+        let mut seed = [0; 16];
+        for (byte, random) in seed.iter_mut().zip(first.into_iter().chain(second)) {
+            *byte = random;
+        }
+        let mut reception = Reception::new(accepted, self.config.mtu_max, self.config.timeout, seed, now);
+        self.last_id += 1;
+        let id = self.last_id;
+        if is_full {
+            reception.handle_abort(FULL, "the server has as many transfers as it takes; try again later");
+        } else {
+            self.events.push_back(Event::Opened { id, peer, client });
+        }
+        let leaves_at = is_full.then(|| now + FAREWELL);
+        self.berths.insert(name, Berth { id, reception, alarm: None, leaves_at });
+        self.names.insert(id, name);
+        self.stir(name, now);
+    }
+
+    /// Something happened to a transfer: it may have something to tell, to send, and another time to wake up at.
+    fn stir(&mut self, name: ConnectionId, now: Instant) {
+        self.restless.insert(name);
+        self.collect(name, now);
+    }
+
+    fn collect(&mut self, name: ConnectionId, now: Instant) {
+        let Some(berth) = self.berths.get_mut(&name) else { return };
+        while let Some(event) = berth.reception.poll_event() {
+            if matches!(event, reception::Event::Over(_)) {
+                berth.leaves_at = Some(berth.leaves_at.unwrap_or(now + FAREWELL).min(now + FAREWELL));
+            }
+            self.events.push_back(Event::Happened { id: berth.id, event });
+        }
+    }
+
+    fn set_alarm(&mut self, name: ConnectionId, now: Instant) {
+        let Some(berth) = self.berths.get_mut(&name) else { return };
+        let due = [berth.reception.poll_timeout(now), berth.leaves_at].into_iter().flatten().min();
+        if berth.alarm != due {
+            if let Some(before) = berth.alarm {
+                self.alarms.remove(&(before, name));
+            }
+            berth.alarm = due;
+            self.alarms.extend(due.map(|due| (due, name)));
+        }
+    }
+
+    fn forget(&mut self, name: ConnectionId) {
+        if let Some(berth) = self.berths.remove(&name) {
+            self.names.remove(&berth.id);
+        }
+        self.restless.remove(&name);
+    }
+}
+
+/// Eight bytes that nobody can guess.
+fn dice(seed: &[u8; 32], throws: &mut u64) -> [u8; 8] {
+    *throws += 1;
+    let digest = Sha256::new().chain_update(seed).chain_update(throws.to_be_bytes()).finalize();
+    let mut bytes = [0; 8];
+    for (byte, random) in bytes.iter_mut().zip(digest) {
+        *byte = random;
+    }
+    bytes
+}
+
+/// The server has no place.
+pub const FULL: u64 = 0x100;
+
+/// For so long after its end what a client repeats is answered once more.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// For so long it is said that all is done, if nobody confirms it: what the lab's mode remembers of a finished transfer, too.
+const LAST_WORD_KEPT: Duration = Duration::from_secs(60);
+
+/// Resets that wait to be sent; a flood gets no more.
+const ANSWERS_MAX: usize = 256;

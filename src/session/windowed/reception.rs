@@ -1,0 +1,221 @@
+//! The server's half of a windowed transfer: it takes what the files are and their bytes, says what became of them, and that all is
+//! done.
+
+use super::acks::{Ecn, MAX_ACK_DELAY};
+use super::connection::{self, Batch, Config, Connection, End, Sink};
+use super::flight::Takeoff;
+use super::gather::{Block, Gather};
+use super::ordered::Ordered;
+use super::protection::OpenError;
+use super::streams::Source;
+use super::{ANSWER_CREDIT, DATA_WINDOW, MANIFEST_WINDOW};
+use crate::packet::windowed::Header;
+use crate::packet::windowed::frame::Space;
+use crate::ranges::RangeSet;
+use crate::session::congestion::Choice;
+use crate::session::handshake::Accepted;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// What the application must do or may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The next bytes of the manifest; answer with [`Reception::handle_taken`].
+    Manifest(Vec<u8>),
+    /// Bytes of the files; answer with [`Reception::handle_taken`] when they are written.
+    Data(Block),
+    /// It is over.
+    Over(End),
+}
+
+/// The machine.
+pub struct Reception {
+    peer: SocketAddr,
+    takeoff: Takeoff,
+    /// Where the client seems to have moved to, and what it must return from there.
+    challenged: Option<(SocketAddr, [u8; 8])>,
+    connection: Connection,
+    manifest: Ordered,
+    data: Gather,
+    /// Bytes of the files that came, and those that are yet to come, once that is known.
+    received: u64,
+    end: Option<u64>,
+    answer: Answer,
+    events: VecDeque<Event>,
+}
+
+impl Reception {
+    /// The handshake is done.
+    pub fn new(accepted: Accepted, mtu_max: usize, timeout: Duration, seed: [u8; 16], now: Instant) -> Self {
+        let Accepted { peer, to: peer_id, keys, .. } = accepted;
+        let takeoff =
+            Takeoff { now, choice: Choice::Cubic, round_trip: None, mtu_max, max_ack_delay: MAX_ACK_DELAY, seed };
+        let mut connection = Connection::new(Config { keys, peer_id, takeoff, timeout, keeps_alive: false });
+        let streams = connection.streams();
+        streams.open_in(Space::Manifest, RangeSet::new(), MANIFEST_WINDOW);
+        streams.open_in(Space::Data, RangeSet::new(), DATA_WINDOW);
+        streams.open_out(Space::Answer, &RangeSet::new());
+        streams.on_limit(Space::Answer, ANSWER_CREDIT);
+        Self {
+            peer,
+            takeoff,
+            challenged: None,
+            connection,
+            manifest: Ordered::default(),
+            data: Gather::default(),
+            received: 0,
+            end: None,
+            answer: Answer::default(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Where the client is.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// A genuine packet came from another address than before. Appends a datagram for it, unless one was sent there already.
+    pub fn handle_stranger(&mut self, from: SocketAddr, bytes: [u8; 8], out: &mut Vec<u8>) -> Option<()> {
+        if from == self.peer || self.challenged.is_some_and(|(address, _)| address == from) {
+            return None;
+        }
+        self.challenged = Some((from, bytes));
+        self.connection.challenge(bytes, out)
+    }
+
+    /// Bytes of the files that came so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// A packet for this connection came. It is used up.
+    ///
+    /// # Errors
+    /// [`OpenError`] when it is not genuine.
+    pub fn handle_packet(
+        &mut self,
+        header: &Header,
+        packet: &mut [u8],
+        ecn: Option<Ecn>,
+        now: Instant,
+    ) -> Result<(), OpenError> {
+        let mut sink = Arrivals { manifest: &mut self.manifest, data: &mut self.data, received: &mut self.received };
+        self.connection.handle_packet(header, packet, ecn, &mut sink, now)?;
+        self.takeoff.now = now;
+        self.collect();
+        Ok(())
+    }
+
+    /// So many bytes of this space are read, or written.
+    pub fn handle_taken(&mut self, space: Space, bytes: u64) {
+        self.connection.handle_taken(space, bytes);
+    }
+
+    /// The manifest says where the files' bytes end.
+    pub fn handle_end(&mut self, end: u64) {
+        self.end = Some(end);
+        if let Some(Err(violation)) = self.connection.streams().on_end(Space::Data, end) {
+            self.connection.close(connection::PROTOCOL_VIOLATION, &violation.to_string());
+        }
+        self.collect();
+    }
+
+    /// Tells the client something about the files.
+    pub fn handle_answer(&mut self, bytes: &[u8]) {
+        self.answer.0.extend_from_slice(bytes);
+        self.connection.streams().on_available(Space::Answer, self.answer.0.len() as u64);
+    }
+
+    /// Everything has its final name and is durable.
+    pub fn handle_done(&mut self) {
+        self.connection.streams().say_done();
+    }
+
+    /// It cannot go on; the client is told why.
+    pub fn handle_abort(&mut self, code: u64, reason: &str) {
+        self.connection.close(code, reason);
+        self.collect();
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.connection.handle_timeout(now);
+        self.collect();
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Appends the next datagrams to `out`.
+    pub fn poll_transmit(&mut self, out: &mut Vec<u8>, now: Instant) -> Option<Batch> {
+        self.connection.poll_transmit(out, &mut self.answer, now)
+    }
+
+    /// When [`Reception::handle_timeout`] or [`Reception::poll_transmit`] wants to be called.
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        self.connection.poll_timeout(now)
+    }
+
+    fn collect(&mut self) {
+        while let Some(bytes) = self.manifest.poll() {
+            self.events.push_back(Event::Manifest(bytes));
+        }
+        if self.end.is_some_and(|end| self.received >= end) {
+            self.data.flush();
+        }
+        while let Some(block) = self.data.poll() {
+            self.events.push_back(Event::Data(block));
+        }
+        while let Some(event) = self.connection.poll_event() {
+            match event {
+                // Only the server says so.
+                connection::Event::Done { .. } => {}
+                connection::Event::PathResponse(bytes) => {
+                    if let Some((address, _)) = self.challenged.take_if(|(_, challenge)| *challenge == bytes) {
+                        self.peer = address;
+                        self.connection.handle_moved(&self.takeoff);
+                    }
+                }
+                connection::Event::Over(end) => self.events.push_back(Event::Over(end)),
+            }
+        }
+    }
+}
+
+/// What was said to the client; small, since it is about files and has none.
+#[derive(Debug, Default)]
+struct Answer(Vec<u8>);
+
+impl Source for Answer {
+    fn read(&mut self, _space: Space, offset: u64, into: &mut [u8]) -> bool {
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        match self.0.get(from..from.saturating_add(into.len())) {
+            Some(bytes) => into.copy_from_slice(bytes),
+            None => return false,
+        }
+        true
+    }
+}
+
+struct Arrivals<'a> {
+    manifest: &'a mut Ordered,
+    data: &'a mut Gather,
+    received: &'a mut u64,
+}
+
+impl Sink for Arrivals<'_> {
+    fn take(&mut self, space: Space, offset: u64, bytes: &[u8]) {
+        match space {
+            Space::Manifest => self.manifest.take(offset, bytes),
+            Space::Data => {
+                *self.received += bytes.len() as u64;
+                self.data.take(offset, bytes);
+            }
+            Space::Answer => {}
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What the packets carry: bytes of the three spaces, permission to send them, and the word that all is done.
+
+use super::inbox::{Arrival, Inbox, Violation};
+use super::outbox::Outbox;
+use crate::codec::Writer;
+use crate::packet::windowed::frame::{Extent, Frame, Space, begin_bytes, bytes_header_length};
+use crate::ranges::RangeSet;
+use std::ops::Range;
+
+/// Where the bytes that are sent come from.
+pub trait Source {
+    /// Fills `into` with the bytes from `offset` on; says `false` when they are not there yet.
+    fn read(&mut self, space: Space, offset: u64, into: &mut [u8]) -> bool;
+}
+
+/// What a packet carried, to know what its fate means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// A piece of an ordered stream, and one of the files.
+    stream: Option<Piece>,
+    data: Option<Piece>,
+    /// By [`index`].
+    limits: [bool; SPACES],
+    done: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Piece {
+    space: Space,
+    offset: u64,
+    length: u32,
+}
+
+/// Both directions of all spaces. Each side opens those that it sends and those that it receives.
+#[derive(Debug, Default)]
+pub struct Streams {
+    out: [Option<Outbox>; SPACES],
+    inward: [Option<Inbox>; SPACES],
+    done: Word,
+}
+
+/// Something that is said until it is known to have arrived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Word {
+    /// It is not to be said.
+    #[default]
+    Unsaid,
+    /// It is to be said with the next packet.
+    Due,
+    /// It is on its way.
+    Said,
+    /// It is there.
+    Heard,
+}
+
+impl Streams {
+    /// Opens a space for sending. What the peer has already (`kept`) is never sent.
+    pub fn open_out(&mut self, space: Space, kept: &RangeSet) {
+        *slot(&mut self.out, space) = Some(Outbox::new(kept));
+    }
+
+    /// Opens a space for receiving: `kept` is here already, and up to `window` bytes may wait to be taken.
+    ///
+    /// All of the window is open from the beginning, and is announced with the first packet.
+    pub fn open_in(&mut self, space: Space, kept: RangeSet, window: u64) {
+        let mut inbox = Inbox::new(kept, window);
+        inbox.poll_limit();
+        inbox.on_limit_lost();
+        *slot(&mut self.inward, space) = Some(inbox);
+    }
+
+    /// There are bytes to send up to the offset `end`.
+    pub fn on_available(&mut self, space: Space, end: u64) {
+        if let Some(outbox) = slot(&mut self.out, space) {
+            outbox.on_available(end);
+        }
+    }
+
+    /// The peer takes bytes up to `limit`.
+    pub fn on_limit(&mut self, space: Space, limit: u64) {
+        if let Some(outbox) = slot(&mut self.out, space) {
+            outbox.on_limit(limit);
+        }
+    }
+
+    /// Bytes came; says which of them are new. `None` for a space in which nothing may come.
+    pub fn on_bytes(&mut self, space: Space, range: Range<u64>) -> Option<Result<Arrival, Violation>> {
+        slot(&mut self.inward, space).as_mut().map(|inbox| inbox.on_data(range))
+    }
+
+    /// So many bytes that came are taken care of.
+    pub fn on_taken(&mut self, space: Space, bytes: u64) {
+        if let Some(inbox) = slot(&mut self.inward, space) {
+            inbox.on_written(bytes);
+        }
+    }
+
+    /// What comes in this space ends there.
+    pub fn on_end(&mut self, space: Space, end: u64) -> Option<Result<(), Violation>> {
+        slot(&mut self.inward, space).as_mut().map(|inbox| inbox.on_end(end))
+    }
+
+    /// The receiving side of a space.
+    pub fn inbox(&self, space: Space) -> Option<&Inbox> {
+        self.inward.get(index(space)).and_then(Option::as_ref)
+    }
+
+    /// The sending side of a space.
+    pub fn outbox(&self, space: Space) -> Option<&Outbox> {
+        self.out.get(index(space)).and_then(Option::as_ref)
+    }
+
+    /// Says that all is done, until it is heard.
+    pub fn say_done(&mut self) {
+        if self.done == Word::Unsaid {
+            self.done = Word::Due;
+        }
+    }
+
+    /// Whether the peer has heard that all is done.
+    pub fn is_done_heard(&self) -> bool {
+        self.done == Word::Heard
+    }
+
+    /// Whether there is something to send, other than permissions.
+    pub fn has_next(&self) -> bool {
+        self.done == Word::Due || self.out.iter().flatten().any(Outbox::has_next)
+    }
+
+    /// Writes as much as fits into a packet, and says what; nothing but permissions unless `may_carry`.
+    pub fn write(&mut self, writer: &mut Writer<'_>, source: &mut dyn Source, may_carry: bool) -> Carried {
+        let mut carried = Carried { limits: self.write_limits(writer), ..Carried::default() };
+        if !may_carry {
+            return carried;
+        }
+        let answer = self.outbox(Space::Answer).map_or(0, Outbox::available);
+        if self.done == Word::Due && (Frame::Done { answer }).encode(writer).is_ok() {
+            (self.done, carried.done) = (Word::Said, true);
+        }
+        for space in [Space::Answer, Space::Manifest] {
+            if carried.stream.is_none() {
+                carried.stream = self.write_piece(space, Extent::Counted, writer, source);
+            }
+        }
+        carried.data = self.write_piece(Space::Data, Extent::ToTheEnd, writer, source);
+        carried
+    }
+
+    /// Whether a permission waits to be sent.
+    pub fn has_limit(&self) -> bool {
+        self.inward.iter().flatten().any(Inbox::has_limit)
+    }
+
+    /// A packet with this arrived.
+    pub fn on_arrived(&mut self, carried: &Carried) {
+        for piece in [carried.stream, carried.data].into_iter().flatten() {
+            if let Some(outbox) = slot(&mut self.out, piece.space) {
+                outbox.on_acked(piece.range());
+            }
+        }
+        if carried.done {
+            self.done = Word::Heard;
+        }
+    }
+
+    /// A packet with this is lost: what matters of it is said again.
+    pub fn on_lost(&mut self, carried: &Carried) {
+        for piece in [carried.stream, carried.data].into_iter().flatten() {
+            if let Some(outbox) = slot(&mut self.out, piece.space) {
+                outbox.on_lost(piece.range());
+            }
+        }
+        for (inbox, _) in self.inward.iter_mut().zip(carried.limits).filter(|(_, was_said)| *was_said) {
+            if let Some(inbox) = inbox {
+                inbox.on_limit_lost();
+            }
+        }
+        if carried.done && self.done == Word::Said {
+            self.done = Word::Due;
+        }
+    }
+
+    /// What a probe is best filled with: the last word, or the oldest bytes that are under way, go out once more.
+    pub fn repeat_oldest(&mut self) {
+        if self.done == Word::Said {
+            self.done = Word::Due;
+            return;
+        }
+        for outbox in self.out.iter_mut().flatten() {
+            if let Some(range) = outbox.oldest_in_flight(REPEATED) {
+                outbox.on_lost(range);
+                return;
+            }
+        }
+    }
+
+    fn write_limits(&mut self, writer: &mut Writer<'_>) -> [bool; SPACES] {
+        let mut said = [false; SPACES];
+        for space in [Space::Data, Space::Manifest, Space::Answer] {
+            let Some(inbox) = slot(&mut self.inward, space) else { continue };
+            let Some(limit) = inbox.poll_limit() else { continue };
+            match (Frame::MaxBytes { space, limit }).encode(writer) {
+                Ok(()) => said[index(space)] = true,
+                Err(_) => inbox.on_limit_lost(),
+            }
+        }
+        said
+    }
+
+    fn write_piece(
+        &mut self,
+        space: Space,
+        extent: Extent,
+        writer: &mut Writer<'_>,
+        source: &mut dyn Source,
+    ) -> Option<Piece> {
+        let outbox = slot(&mut self.out, space).as_mut()?;
+        // No header is longer than for the last offset and the longest packet.
+        let room = writer.room().checked_sub(bytes_header_length(1 << 61, writer.room(), extent))?;
+        let range = outbox.next(room as u64)?;
+        let length = (range.end - range.start) as usize;
+        let written = writer.all_or_none(|writer| {
+            begin_bytes(space, range.start, length, extent, writer)?;
+            writer.fill(length, |into| source.read(space, range.start, into))
+        });
+        if written.is_err() {
+            outbox.on_lost(range);
+            return None;
+        }
+        Some(Piece { space, offset: range.start, length: u32::try_from(length).unwrap_or(u32::MAX) })
+    }
+}
+
+impl Carried {
+    /// Whether there is anything but permissions.
+    pub fn has_content(&self) -> bool {
+        self.stream.is_some() || self.data.is_some() || self.done
+    }
+}
+
+impl Piece {
+    fn range(self) -> Range<u64> {
+        self.offset..self.offset.saturating_add(u64::from(self.length))
+    }
+}
+
+fn index(space: Space) -> usize {
+    match space {
+        Space::Data => 0,
+        Space::Manifest => 1,
+        Space::Answer => 2,
+    }
+}
+
+fn slot<T>(slots: &mut [Option<T>; SPACES], space: Space) -> &mut Option<T> {
+    let [data, manifest, answer] = slots;
+    match space {
+        Space::Data => data,
+        Space::Manifest => manifest,
+        Space::Answer => answer,
+    }
+}
+
+const SPACES: usize = 3;
+
+/// What a probe repeats at most: about a packet.
+const REPEATED: u64 = 1000;

@@ -1,0 +1,281 @@
+//! The client's half of a windowed transfer: handshake, then what the files are, then their bytes, until the server says that all is
+//! done.
+
+use super::acks::{Ecn, MAX_ACK_DELAY};
+use super::connection::{self, Batch, Config, Connection, End, Sink};
+use super::flight::{Counts, Takeoff};
+use super::ordered::Ordered;
+use super::streams::Source;
+use super::{ANSWER_WINDOW, DATA_CREDIT, MANIFEST_CREDIT};
+use crate::packet::windowed::frame::Space;
+use crate::packet::windowed::{ConnectionId, Datagram, reset_token};
+use crate::ranges::RangeSet;
+use crate::session::congestion::Choice;
+use crate::session::handshake::token::ExpectedReset;
+use crate::session::handshake::{self, Client, Failure, PublicKey};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// How to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Sending {
+    /// Which congestion control.
+    pub choice: Choice,
+    /// The largest UDP payload that the interface takes, in bytes.
+    pub mtu_max: usize,
+    /// A connection that hears nothing for so long is given up.
+    pub timeout: Duration,
+    /// Secret random bits.
+    pub seed: [u8; 16],
+}
+
+/// What the application must do or may want to know.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The server has shown its key: call [`Upload::welcome`], or [`Upload::handle_abort`].
+    Met {
+        /// Its key.
+        server: PublicKey,
+        /// What it tells every client.
+        parameters: Vec<u8>,
+    },
+    /// The server says this about the files; pieces of one text, in order.
+    Answer(Vec<u8>),
+    /// The server has everything, complete and durable.
+    Done,
+    /// There was no handshake.
+    Failed(Failure),
+    /// The connection is over; after [`Event::Done`] that is as it should be.
+    Over(End),
+}
+
+/// What is known of the transfer, for people to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// What sending has cost.
+    pub counts: Counts,
+    /// Bytes of files that the server has.
+    pub acknowledged: u64,
+    /// The smoothed round trip.
+    pub rtt: Option<Duration>,
+    /// The length of packets in bytes.
+    pub packet_size: usize,
+    /// How fast packets leave, in bytes per second.
+    pub pacing_rate: u64,
+    /// How much may be under way, in bytes.
+    pub window: u64,
+    /// The server's disk is what we wait for.
+    pub is_blocked: bool,
+}
+
+/// The machine. `S` has the bytes of the manifest and of the files; it is asked when a packet is written.
+pub struct Upload<S> {
+    handshake: Client,
+    sending: Sending,
+    connection: Option<(ConnectionId, Connection)>,
+    /// How the server says that it knows nothing of it any more.
+    reset: Option<ExpectedReset>,
+    /// The server has sent a packet.
+    is_confirmed: bool,
+    source: S,
+    /// Where the bytes end that are there to be sent, by then.
+    manifest_end: u64,
+    data_end: u64,
+    answer: Ordered,
+    /// How much of the answer came, and how much there is, once the server has said that all is done.
+    answered: u64,
+    ends: Option<u64>,
+    events: VecDeque<Event>,
+}
+
+impl<S: Source> Upload<S> {
+    /// Begins the handshake at once.
+    pub fn new(call: handshake::call::Config, sending: Sending, source: S, now: Instant) -> Self {
+        Self {
+            handshake: Client::new(call, now),
+            sending,
+            connection: None,
+            reset: None,
+            is_confirmed: false,
+            source,
+            manifest_end: 0,
+            data_end: 0,
+            answer: Ordered::default(),
+            answered: 0,
+            ends: None,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The server is the right one: sending begins.
+    pub fn welcome(&mut self, now: Instant) {
+        let Some(established) = self.handshake.finish(&[], now) else { return };
+        let Sending { choice, mtu_max, timeout, seed } = self.sending;
+        let round_trip = self.handshake.smoothed_rtt();
+        let takeoff = Takeoff { now, choice, round_trip, mtu_max, max_ack_delay: MAX_ACK_DELAY, seed };
+        let (keys, peer_id) = (established.keys, established.to);
+        let mut connection = Connection::new(Config { keys, peer_id, takeoff, timeout, keeps_alive: true });
+        let streams = connection.streams();
+        for (space, credit, end) in
+            [(Space::Manifest, MANIFEST_CREDIT, self.manifest_end), (Space::Data, DATA_CREDIT, self.data_end)]
+        {
+            streams.open_out(space, &RangeSet::new());
+            streams.on_limit(space, credit);
+            streams.on_available(space, end);
+        }
+        streams.open_in(Space::Answer, RangeSet::new(), ANSWER_WINDOW);
+        self.connection = Some((established.id, connection));
+        self.reset = Some(established.reset);
+    }
+
+    /// The bytes of the manifest are there up to this offset.
+    pub fn handle_manifest(&mut self, end: u64) {
+        self.manifest_end = end;
+        self.on_available(Space::Manifest, end);
+    }
+
+    /// The files have bytes up to this offset.
+    pub fn handle_data(&mut self, end: u64) {
+        self.data_end = end;
+        self.on_available(Space::Data, end);
+    }
+
+    /// The source may have bytes that it had not.
+    pub fn handle_source_ready(&mut self) {
+        if let Some((_, connection)) = &mut self.connection {
+            connection.handle_source_ready();
+        }
+    }
+
+    /// What the bytes come from.
+    pub fn source(&mut self) -> &mut S {
+        &mut self.source
+    }
+
+    /// Stops; the server is told why.
+    pub fn handle_abort(&mut self, code: u64, reason: &str) {
+        match &mut self.connection {
+            Some((_, connection)) => connection.close(code, reason),
+            None => self.events.push_back(Event::Over(End::Closed)),
+        }
+        self.collect();
+    }
+
+    /// A datagram came from the server's address. It is used up.
+    pub fn handle_datagram(&mut self, datagram: &mut [u8], ecn: Option<Ecn>, now: Instant) {
+        match (Datagram::decode(datagram), &mut self.connection) {
+            (Ok(Datagram::Packet(header)), Some((id, connection))) => {
+                let is_reset = reset_token(datagram)
+                    .is_some_and(|token| self.reset.as_ref().is_some_and(|reset| reset.is(&token)));
+                let mut sink = Answers(&mut self.answer);
+                // Before anything else came, packets may have been faster than the handshake's last message.
+                if is_reset && self.is_confirmed {
+                    connection.handle_forgotten();
+                } else if header.to == *id && connection.handle_packet(&header, datagram, ecn, &mut sink, now).is_ok() {
+                    self.is_confirmed = true;
+                    self.handshake.handle_confirmed(now);
+                }
+            }
+            _ => {
+                self.handshake.handle_datagram(datagram, now);
+            }
+        }
+        self.collect();
+    }
+
+    /// The kernel says that nobody listens there.
+    pub fn handle_unreachable(&mut self) {
+        self.handshake.handle_unreachable();
+    }
+
+    /// The kernel would not send a datagram of this length.
+    pub fn handle_refused(&mut self, size: usize, now: Instant) {
+        if let Some((_, connection)) = &mut self.connection {
+            connection.handle_refused(size, now);
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.handshake.handle_timeout(now);
+        if let Some((_, connection)) = &mut self.connection {
+            connection.handle_timeout(now);
+        }
+        self.collect();
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Appends the next datagrams to `out`.
+    pub fn poll_transmit(&mut self, out: &mut Vec<u8>, now: Instant) -> Option<Batch> {
+        if let Some(datagram) = self.handshake.poll_transmit() {
+            out.extend_from_slice(&datagram);
+            return Some(Batch { segment: datagram.len(), is_markable: false });
+        }
+        let (_, connection) = self.connection.as_mut()?;
+        connection.poll_transmit(out, &mut self.source, now)
+    }
+
+    /// When [`Upload::handle_timeout`] or [`Upload::poll_transmit`] wants to be called.
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let connection = self.connection.as_ref().and_then(|(_, connection)| connection.poll_timeout(now));
+        [self.handshake.poll_timeout(), connection].into_iter().flatten().min()
+    }
+
+    /// How it goes.
+    pub fn stats(&mut self) -> Stats {
+        let Some((_, connection)) = &mut self.connection else { return Stats::default() };
+        let flight = connection.flight();
+        let (counts, rtt, packet_size) = (flight.counts(), flight.rtt().smoothed(), flight.packet_size());
+        let (pacing_rate, window) = (flight.congestion().pacing_rate(), flight.congestion().window());
+        let outbox = connection.streams().outbox(Space::Data);
+        let (acknowledged, is_blocked) = outbox.map_or((0, false), |outbox| (outbox.acked(), outbox.is_blocked()));
+        Stats { counts, acknowledged, rtt: Some(rtt), packet_size, pacing_rate, window, is_blocked }
+    }
+
+    fn on_available(&mut self, space: Space, end: u64) {
+        if let Some((_, connection)) = &mut self.connection {
+            connection.streams().on_available(space, end);
+        }
+    }
+
+    fn collect(&mut self) {
+        while let Some(event) = self.handshake.poll_event() {
+            match event {
+                handshake::Event::Met { server, parameters } => {
+                    self.events.push_back(Event::Met { server, parameters });
+                }
+                handshake::Event::Over(failure) => self.events.push_back(Event::Failed(failure)),
+            }
+        }
+        let Some((_, connection)) = &mut self.connection else { return };
+        while let Some(bytes) = self.answer.poll() {
+            self.answered += bytes.len() as u64;
+            connection.handle_taken(Space::Answer, bytes.len() as u64);
+            self.events.push_back(Event::Answer(bytes));
+        }
+        while let Some(event) = connection.poll_event() {
+            match event {
+                connection::Event::Done { answer } => self.ends = Some(answer),
+                connection::Event::PathResponse(_) => {}
+                connection::Event::Over(end) => self.events.push_back(Event::Over(end)),
+            }
+        }
+        if self.ends.take_if(|ends| self.answered >= *ends).is_some() {
+            self.events.push_back(Event::Done);
+            connection.close(connection::NO_ERROR, "");
+            self.collect();
+        }
+    }
+}
+
+struct Answers<'a>(&'a mut Ordered);
+
+impl Sink for Answers<'_> {
+    fn take(&mut self, _space: Space, offset: u64, bytes: &[u8]) {
+        self.0.take(offset, bytes);
+    }
+}
