@@ -210,7 +210,7 @@ impl EchoServer {
 impl Machine for EchoServer {
     fn handle_datagram(&mut self, via: Via, from: SocketAddr, datagram: &[u8], now: Instant) {
         match self.answer(from, datagram, now) {
-            Ok(bytes) => self.transmits.push_back(Transmit { via, to: from, bytes }),
+            Ok(bytes) => self.transmits.push_back(Transmit::one(via, from, bytes)),
             Err(reason) => {
                 self.counts.ignored += 1;
                 if let Some(untold) = self.complaints.admit(now) {

@@ -166,7 +166,7 @@ impl Endpoint {
             self.last_repeat = Some(now);
         }
         if let Some(bytes) = reply {
-            self.transmits.push_back(Transmit { via, to: peer, bytes });
+            self.transmits.push_back(Transmit::one(via, peer, bytes));
         }
         self.next_sweep.get_or_insert(now + SWEEP);
     }
@@ -251,7 +251,7 @@ impl Endpoint {
             _ => None,
         };
         if let Some(bytes) = bytes {
-            self.transmits.push_back(Transmit { via, to: peer, bytes });
+            self.transmits.push_back(Transmit::one(via, peer, bytes));
         }
         let name = String::from_utf8_lossy(start.name).into_owned();
         self.events.push_back(Event::Refused { peer, name, reason: reason.to_string() });

@@ -145,14 +145,14 @@ impl HostileServer {
     fn pump_in(&mut self, now: Instant) {
         let addresses: Vec<SocketAddr> = self.peers.keys().copied().collect();
         for address in addresses {
-            while let Some((tag, bytes)) = self.peers.get_mut(&address).and_then(|peer| peer.inward.poll(now)) {
-                self.admit(tag, address, &bytes, now);
+            while let Some((tag, mut bytes)) = self.peers.get_mut(&address).and_then(|peer| peer.inward.poll(now)) {
+                self.admit(tag, address, &mut bytes, now);
             }
         }
     }
 
     /// The misbehaviours that meet a message before the server does.
-    fn admit(&mut self, (via, noted): Tag, from: SocketAddr, bytes: &[u8], now: Instant) {
+    fn admit(&mut self, (via, noted): Tag, from: SocketAddr, bytes: &mut [u8], now: Instant) {
         let misbehaviour = self.misbehaviour;
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let mut lost = self.dead || (peer.script.forgotten && !peer.script.is_new_start(bytes));
@@ -192,7 +192,8 @@ impl HostileServer {
         if let Some(recordings) = &mut self.recordings {
             recordings.came(from, noted, bytes, now);
         }
-        self.endpoint.handle_datagram(via, from, bytes, now);
+        // This weather knows no marks.
+        self.endpoint.handle_packet(via, from, bytes, None, now);
     }
 
     /// Forgets the transfer, or ends the server, with the chunk that would bring half of it; says whether that chunk is lost.
@@ -218,9 +219,8 @@ impl HostileServer {
     }
 
     /// The misbehaviours that meet an answer before the weather does.
-    fn dismiss(&mut self, transmit: Transmit, now: Instant) {
+    fn dismiss(&mut self, via: Via, to: SocketAddr, bytes: Vec<u8>, now: Instant) {
         let (misbehaviour, dead) = (self.misbehaviour, self.dead);
-        let Transmit { via, to, bytes } = transmit;
         let peer = self.peer(to);
         let Companions { before, fate } = peer.script.companions(misbehaviour, via, &bytes);
         peer.account.misbehaved += u64::from(!before.is_empty() || fate != AnswerFate::Goes);
@@ -294,9 +294,15 @@ impl Machine for HostileServer {
         self.endpoint.handle_timeout(now);
     }
 
+    fn handle_refused(&mut self, to: SocketAddr, size: usize, now: Instant) {
+        self.endpoint.handle_refused(to, size, now);
+    }
+
     fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         while let Some(transmit) = self.endpoint.poll_transmit(now) {
-            self.dismiss(transmit, now);
+            for datagram in transmit.datagrams() {
+                self.dismiss(transmit.via, transmit.to, datagram.to_vec(), now);
+            }
         }
         for (address, peer) in &mut self.peers {
             while let Some((tag, bytes)) = peer.held.poll(now) {
@@ -309,7 +315,7 @@ impl Machine for HostileServer {
                 if let Some(recordings) = &mut self.recordings {
                     recordings.came(*address, noted, &bytes, now);
                 }
-                return Some(Transmit { via, to: *address, bytes });
+                return Some(Transmit::one(via, *address, bytes));
             }
         }
         None

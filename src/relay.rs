@@ -145,10 +145,10 @@ impl Machine for Relay {
             if let Some(socket) = flow.socket
                 && let Some(((), bytes)) = flow.inward.poll(now)
             {
-                return Some(Transmit { via: Via::socket(socket), to: self.server, bytes });
+                return Some(Transmit::one(Via::socket(socket), self.server, bytes));
             }
             if let Some(((), bytes)) = flow.outward.poll(now) {
-                return Some(Transmit { via: flow.front, to: *client, bytes });
+                return Some(Transmit::one(flow.front, *client, bytes));
             }
         }
         None

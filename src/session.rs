@@ -10,6 +10,8 @@ pub mod handshake;
 pub mod stop_and_wait;
 pub mod windowed;
 
+pub use windowed::acks::Ecn;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -30,7 +32,7 @@ impl Via {
     }
 }
 
-/// A datagram on its way out.
+/// A datagram on its way out, or several of one length to the same peer: the kernel takes those in one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
     /// The way it leaves by.
@@ -39,12 +41,38 @@ pub struct Transmit {
     pub to: SocketAddr,
     /// What it says.
     pub bytes: Vec<u8>,
+    /// `bytes` holds several datagrams, all but the last of this length. A probe for the packet size is sent alone: what the
+    /// kernel refuses for its length takes nothing else with it.
+    pub segment: Option<usize>,
+    /// Routers may mark it instead of dropping it: it leaves as ECT(0) (RFC 3168 section 5).
+    pub is_markable: bool,
+}
+
+impl Transmit {
+    /// One datagram, as everything but the windowed mode sends them.
+    pub fn one(via: Via, to: SocketAddr, bytes: Vec<u8>) -> Self {
+        Self { via, to, bytes, segment: None, is_markable: false }
+    }
+
+    /// The datagrams, one after the other; an empty one is one.
+    pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+        let length = self.segment.unwrap_or(self.bytes.len()).max(1);
+        let empty = self.bytes.is_empty().then_some(&[][..]);
+        empty.into_iter().chain(self.bytes.chunks(length))
+    }
 }
 
 /// What a driver needs to know of a machine; its events are its own.
 pub trait Machine {
     /// A datagram came from `from` through the socket `via`.
     fn handle_datagram(&mut self, via: Via, from: SocketAddr, datagram: &[u8], now: Instant);
+
+    /// The same with all that the kernel tells, and bytes that may be written over: a sealed packet is opened in place.
+    /// A driver calls this one. `ecn` is how the datagram was marked on its way.
+    fn handle_packet(&mut self, via: Via, from: SocketAddr, datagram: &mut [u8], ecn: Option<Ecn>, now: Instant) {
+        let _ = ecn;
+        self.handle_datagram(via, from, datagram, now);
+    }
 
     /// The deadline of [`Machine::poll_timeout`] may have passed; earlier calls do nothing.
     fn handle_timeout(&mut self, now: Instant);
@@ -54,7 +82,13 @@ pub trait Machine {
         let _ = (socket, now);
     }
 
-    /// The next datagram to send; `None` when there is none left.
+    /// The kernel would not send a datagram of `size` bytes to this peer: the interface takes none so long. Said once for all
+    /// datagrams of a [`Transmit`]; whoever does not search for the packet size does not care.
+    fn handle_refused(&mut self, to: SocketAddr, size: usize, now: Instant) {
+        let _ = (to, size, now);
+    }
+
+    /// What to send next; `None` when there is nothing left.
     fn poll_transmit(&mut self, now: Instant) -> Option<Transmit>;
 
     /// When [`Machine::handle_timeout`] wants to be called; `None` for never.
@@ -107,3 +141,28 @@ pub const WINDOWED: &str = "windowed=";
 
 /// The capability word of a server that prefers ChaCha20 in the windowed mode, since its processor has no instructions for AES.
 pub const CHACHA20: &str = "chacha20";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transmit_has_its_datagrams_in_order() {
+        let cases: [(usize, Option<usize>, &[usize]); 7] = [
+            (0, None, &[0]),
+            (0, Some(5), &[0]),
+            (5, None, &[5]),
+            (5, Some(5), &[5]),
+            (5, Some(9), &[5]),
+            (10, Some(5), &[5, 5]),
+            (11, Some(5), &[5, 5, 1]),
+        ];
+        for (length, segment, lengths) in cases {
+            let bytes: Vec<u8> = (0..11).take(length).collect();
+            let to = ([127, 0, 0, 1], 7).into();
+            let transmit = Transmit { segment, ..Transmit::one(Via::socket(0), to, bytes.clone()) };
+            assert!(transmit.datagrams().map(<[u8]>::len).eq(lengths.iter().copied()), "{length}, {segment:?}");
+            assert_eq!(transmit.datagrams().collect::<Vec<_>>().concat(), bytes);
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::endpoint::{Endpoint, Event};
 use crate::hostile::{Account, Serving};
-use crate::session::{Machine, Transmit, Via};
+use crate::session::{Ecn, Machine, Transmit, Via};
 use crate::trace::{Recordings, Side};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -32,6 +32,13 @@ impl<M: Machine> Machine for Tap<M> {
         self.machine.handle_datagram(via, from, datagram, now);
     }
 
+    fn handle_packet(&mut self, via: Via, from: SocketAddr, datagram: &mut [u8], ecn: Option<Ecn>, now: Instant) {
+        if let Some(recordings) = &mut self.recordings {
+            recordings.passed(from, self.own.other(), datagram, now);
+        }
+        self.machine.handle_packet(via, from, datagram, ecn, now);
+    }
+
     fn handle_timeout(&mut self, now: Instant) {
         self.machine.handle_timeout(now);
     }
@@ -40,11 +47,17 @@ impl<M: Machine> Machine for Tap<M> {
         self.machine.handle_unreachable(socket, now);
     }
 
+    fn handle_refused(&mut self, to: SocketAddr, size: usize, now: Instant) {
+        self.machine.handle_refused(to, size, now);
+    }
+
     fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         let transmit = self.machine.poll_transmit(now)?;
         if let Some(recordings) = &mut self.recordings {
-            // What becomes of it, only the other end could say.
-            recordings.sent(transmit.to, self.own, &transmit.bytes, now);
+            for datagram in transmit.datagrams() {
+                // What becomes of it, only the other end could say.
+                recordings.sent(transmit.to, self.own, datagram, now);
+            }
         }
         Some(transmit)
     }

@@ -18,9 +18,10 @@ const FLOORS: &[&[&str]] = &[
 
 /// Where the crates with side effects may be named.
 const CRATE_ROOMS: &[(&str, &[&str])] = &[
-    ("quinn_udp", &["io/udp.rs"]),
+    ("quinn_udp", &["io/udp.rs", "io/udp/"]),
     ("polling", &["io/udp.rs"]),
-    ("socket2", &["io/udp.rs"]),
+    ("socket2", &["io/udp.rs", "io/udp/"]),
+    ("nix", &["io/udp/"]),
     ("cap_std", &["io/store.rs", "io/store/"]),
     ("snow", &["session/handshake/noise.rs"]),
     ("x25519_dalek", &["session/handshake/identity.rs", "session/handshake/noise.rs"]),

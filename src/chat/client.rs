@@ -274,7 +274,7 @@ impl Machine for ChatClient {
 
     fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         match self.membership.poll_transmit() {
-            Some(bytes) => Some(Transmit { via: self.config.via, to: self.config.registry, bytes }),
+            Some(bytes) => Some(Transmit::one(self.config.via, self.config.registry, bytes)),
             None => self.company.poll_transmit(now),
         }
     }

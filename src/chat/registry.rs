@@ -316,7 +316,7 @@ impl Registry {
         let Letter { via, from, seq, datagram, .. } = letter;
         let bytes = (Message::Text { seq, text: &answer.to_string() }).to_datagram();
         let short = bytes.ok().filter(|bytes| bytes.len() <= datagram.len());
-        self.transmits.extend(short.map(|bytes| Transmit { via, to: from, bytes }));
+        self.transmits.extend(short.map(|bytes| Transmit::one(via, from, bytes)));
     }
 
     fn say(&mut self, to: SocketAddr, answer: &Answer, now: Instant) {
@@ -336,7 +336,7 @@ impl Registry {
         if let Some(entry) = self.roster.get_mut(address) {
             let via = entry.via;
             while let Some(bytes) = entry.poll_transmit() {
-                self.transmits.push_back(Transmit { via, to: address, bytes });
+                self.transmits.push_back(Transmit::one(via, address, bytes));
             }
             self.roster.schedule(address);
         }

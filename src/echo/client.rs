@@ -64,7 +64,7 @@ impl Machine for EchoClient {
 
     fn poll_transmit(&mut self, _now: Instant) -> Option<Transmit> {
         let bytes = self.outgoing.poll_transmit()?;
-        Some(Transmit { via: Via::socket(0), to: self.server, bytes })
+        Some(Transmit::one(Via::socket(0), self.server, bytes))
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -1,12 +1,25 @@
 //! Sockets, their readiness and the wait for it: the only room that touches the network.
 
+mod budget;
+mod buffers;
+mod incoming;
+mod outgoing;
+mod port;
+mod queue;
+
+pub use incoming::Arrival;
+
 use super::clock;
-use crate::session::{Transmit, Via};
+use crate::session::Transmit;
+use budget::Filling;
+use buffers::Buffers;
+use incoming::{Heard, Slots};
 use polling::{Event, Events, PollMode, Poller};
-use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
-use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::VecDeque;
-use std::io::{self, IoSliceMut};
+use port::Port;
+use queue::{Block, Queue, Sent};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,40 +29,28 @@ pub struct Wire {
     poller: Arc<Poller>,
     events: Events,
     /// A closed socket leaves its place to the next.
-    sockets: Vec<Option<Port>>,
-    slots: Vec<Box<[u8]>>,
-    /// What the kernel would not take yet.
-    unsent: VecDeque<Transmit>,
-    batch: usize,
+    sockets: Vec<Option<Place>>,
+    slots: Slots,
+    /// Sockets with something that the kernel would not take yet, and how many bytes that is in all.
+    blocked: BTreeSet<usize>,
+    unsent: usize,
+    /// What the kernel refused for its length, and sockets whose sending was answered with news that nobody listens; nobody
+    /// has been told yet.
+    refused: VecDeque<(SocketAddr, usize)>,
+    unreachable: BTreeSet<usize>,
+    /// The least that a socket was granted.
+    buffers: Option<Buffers>,
     /// The last answer came so fast that sleeping does not pay.
     brisk: bool,
 }
 
-struct Port {
-    socket: UdpSocket,
-    state: UdpSocketState,
-    /// The one peer that the socket was connected to, as the user wrote it: the kernel may know it by another name.
-    connected: Option<SocketAddr>,
-    /// An IPv6 socket that serves IPv4 as well.
-    dual: bool,
-}
-
-/// What came in through a socket.
-pub enum Arrival<'a> {
-    /// A datagram, possibly empty.
-    Datagram {
-        /// The way it came.
-        via: Via,
-        /// Who sent it.
-        from: SocketAddr,
-        /// What it says.
-        bytes: &'a [u8],
-    },
-    /// The kernel heard that nobody listens where this connected socket sends to.
-    Unreachable {
-        /// The socket's number.
-        socket: usize,
-    },
+/// A socket, what waits to leave by it, and how full its slots are.
+struct Place {
+    port: Port,
+    queue: Queue,
+    /// When to try again what the kernel would not take.
+    retry_at: Option<Instant>,
+    filling: Filling,
 }
 
 /// Wakes a [`Wire::receive_until`] from another thread.
@@ -70,14 +71,16 @@ impl Wire {
     /// # Errors
     /// When the kernel gives no poller.
     pub fn new(batch: usize) -> io::Result<Self> {
-        let batch = batch.clamp(1, BATCH_SIZE);
         Ok(Self {
             poller: Arc::new(Poller::new()?),
             events: Events::new(),
             sockets: Vec::new(),
-            slots: (0..batch).map(|_| vec![0; SLOT].into_boxed_slice()).collect(),
-            unsent: VecDeque::new(),
-            batch,
+            slots: Slots::new(batch),
+            blocked: BTreeSet::new(),
+            unsent: 0,
+            refused: VecDeque::new(),
+            unreachable: BTreeSet::new(),
+            buffers: None,
             brisk: false,
         })
     }
@@ -96,9 +99,6 @@ impl Wire {
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
         }
-        // The default of 208 KiB loses datagrams as soon as a hundred clients speak at once. The kernel may give less.
-        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
-        let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
         socket.bind(&address.into())?;
         self.add(socket.into(), None)
     }
@@ -107,12 +107,8 @@ impl Wire {
     ///
     /// # Errors
     /// When there is no route or no such address family here.
-    #[expect(clippy::disallowed_methods, reason = "this is the room where sockets live")]
     pub fn connect(&mut self, peer: SocketAddr) -> io::Result<usize> {
-        let any: IpAddr = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = UdpSocket::bind((any, 0))?;
-        socket.connect(peer)?;
-        self.add(socket, Some(peer))
+        self.add(connected(peer)?, Some(peer))
     }
 
     /// Where the socket with this number is bound.
@@ -120,8 +116,18 @@ impl Wire {
     /// # Errors
     /// When the kernel does not say, or there is no such socket.
     pub fn local_address(&self, socket: usize) -> io::Result<SocketAddr> {
-        let port = self.sockets.get(socket).and_then(Option::as_ref).ok_or(io::ErrorKind::NotFound)?;
-        port.socket.local_addr()
+        let place = self.sockets.get(socket).and_then(Option::as_ref).ok_or(io::ErrorKind::NotFound)?;
+        place.port.socket().local_addr()
+    }
+
+    /// What to set on this machine so that the kernel keeps enough for our sockets, where it keeps too little to be fast with.
+    pub fn buffer_hint(&self) -> Option<String> {
+        self.buffers?.hint()
+    }
+
+    /// What a person should know of a socket, once: that its batches were refused, and it works on without.
+    pub fn poll_note(&mut self) -> Option<String> {
+        self.sockets.iter_mut().flatten().find_map(|place| place.queue.poll_note())
     }
 
     #[expect(
@@ -129,68 +135,99 @@ impl Wire {
         reason = "polling's `add` asks that a source be deleted before it is dropped; `Drop` does that"
     )]
     fn add(&mut self, socket: UdpSocket, connected: Option<SocketAddr>) -> io::Result<usize> {
-        let state = UdpSocketState::new((&socket).into())?;
-        let dual = socket.local_addr()?.is_ipv6() && connected.is_none();
-        allow_fragments(&socket);
+        let buffers = Buffers::enlarge(SockRef::from(&socket));
+        self.buffers = Some(self.buffers.map_or(buffers, |least| least.least(buffers)));
+        let port = Port::new(socket, connected)?;
         let free = self.sockets.iter().position(Option::is_none);
         let number = free.unwrap_or(self.sockets.len());
         // SAFETY: the socket lives in `self.sockets` from here on, and `close` and `Drop` delete it before they drop it.
-        unsafe { self.poller.add_with_mode(&socket, Event::readable(number), mode(&self.poller))? };
-        let port = Some(Port { socket, state, connected, dual });
+        unsafe { self.poller.add_with_mode(port.socket(), Event::readable(number), mode(&self.poller))? };
+        let queue = Queue::new(port.offload());
+        let place = Some(Place { port, queue, retry_at: None, filling: Filling::default() });
         match self.sockets.get_mut(number) {
-            Some(place) => *place = port,
-            None => self.sockets.push(port),
+            Some(free) => *free = place,
+            None => self.sockets.push(place),
         }
         Ok(number)
     }
 
     /// Closes a socket; its number goes to the next one that is opened.
     pub fn close(&mut self, socket: usize) {
-        if let Some(port) = self.sockets.get_mut(socket).and_then(Option::take) {
+        if let Some(place) = self.sockets.get_mut(socket).and_then(Option::take) {
             // What add() asks for; the descriptor is still open, so there is no other error.
-            let _ = self.poller.delete(&port.socket);
+            let _ = self.poller.delete(place.port.socket());
+            self.unsent -= place.queue.bytes();
+            self.blocked.remove(&socket);
+            self.unreachable.remove(&socket);
         }
     }
 
-    /// Sends, or keeps for later what the kernel has no room for. What it refuses for good (no route, too large) is lost as
-    /// on any network, and the session's time-outs notice.
+    /// Whether to send more. What the kernel does not take waits here, and little should: who sends on without asking may lose
+    /// what he sends.
+    pub fn has_room(&self) -> bool {
+        self.unsent < UNSENT_MAX
+    }
+
+    /// Sends, or keeps for later what the kernel has no room for. What it refuses for its length is told by
+    /// [`Wire::poll_refused`]. What it refuses for another reason (no route) is lost as on any network, and the session's
+    /// time-outs notice.
     pub fn send(&mut self, transmit: Transmit) {
-        if self.unsent.len() < UNSENT_MAX {
-            self.unsent.push_back(transmit);
-        }
-        self.flush();
-    }
-
-    fn flush(&mut self) {
-        while let Some(transmit) = self.unsent.pop_front() {
-            if let Some(transmit) = self.try_send(transmit) {
-                self.unsent.push_front(transmit);
-                return;
-            }
+        let socket = transmit.via.socket;
+        let Some(Some(place)) = self.sockets.get_mut(socket) else { return };
+        self.unsent -= place.queue.bytes();
+        place.queue.push(transmit);
+        self.unsent += place.queue.bytes();
+        if place.retry_at.is_none() {
+            self.flush(socket);
         }
     }
 
-    /// Gives the datagram back when the kernel has no room for it now.
-    fn try_send(&self, transmit: Transmit) -> Option<Transmit> {
-        let port = self.sockets.get(transmit.via.socket)?.as_ref()?;
-        let destination = match transmit.to {
-            SocketAddr::V4(to) if port.dual => SocketAddr::new(to.ip().to_ipv6_mapped().into(), to.port()),
-            other => other,
+    /// The next peer and length of a datagram that the kernel would not send for its length; one for each [`Transmit`].
+    pub fn poll_refused(&mut self) -> Option<(SocketAddr, usize)> {
+        self.refused.pop_front()
+    }
+
+    fn flush(&mut self, socket: usize) {
+        let Some(Some(place)) = self.sockets.get_mut(socket) else { return };
+        let before = place.queue.bytes();
+        let Sent { block, refused, unreachable } = place.queue.flush(|call| place.port.send(&call));
+        self.unsent -= before - place.queue.bytes();
+        self.refused.extend(refused);
+        if unreachable {
+            self.unreachable.insert(socket);
+        }
+        let was_blocked = place.retry_at.is_some();
+        place.retry_at = block.map(|_| clock::now() + RETRY);
+        if block.is_some() {
+            self.blocked.insert(socket);
+        } else if was_blocked {
+            self.blocked.remove(&socket);
+        }
+        if self.poller.supports_level() && (was_blocked || block.is_some()) {
+            let interest = Event::new(socket, true, block == Some(Block::Room));
+            // Otherwise it is tried again after a while anyway.
+            let _ = self.poller.modify_with_mode(place.port.socket(), interest, PollMode::Level);
+        }
+    }
+
+    /// Tries again what may pass by now.
+    fn flush_blocked(&mut self) {
+        if self.blocked.is_empty() {
+            return;
+        }
+        let now = clock::now();
+        let writable: BTreeSet<usize> =
+            self.events.iter().filter(|event| event.writable).map(|event| event.key).collect();
+        let is_due = |socket: &usize| {
+            let place = self.sockets.get(*socket).and_then(Option::as_ref);
+            writable.contains(socket) || place.is_some_and(|place| place.retry_at.is_some_and(|at| at <= now))
         };
-        let message = quinn_udp::Transmit {
-            destination,
-            ecn: None,
-            contents: &transmit.bytes,
-            segment_size: None,
-            src_ip: if port.connected.is_some() { None } else { transmit.via.local },
-        };
-        match port.state.try_send((&port.socket).into(), &message) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(transmit),
-            _ => None,
-        }
+        let due: Vec<usize> = self.blocked.iter().copied().filter(is_due).collect();
+        due.into_iter().for_each(|socket| self.flush(socket));
     }
 
-    /// Waits until something arrives, somebody wakes us, or `deadline` has come, and hands over what arrived.
+    /// Waits until something arrives, somebody wakes us, there is room again, or `deadline` has come, and hands over what
+    /// arrived: a bounded amount, so that sending is not kept waiting.
     ///
     /// # Errors
     /// When a socket or the poller fails for good.
@@ -202,11 +239,14 @@ impl Wire {
         let began = clock::now();
         let spin_until = deadline.map_or(began + SPIN, |deadline| deadline.min(began + SPIN));
         let mut tries = 0_u32;
-        while self.brisk && self.unsent.is_empty() {
-            if self.receive(&mut handle)? {
-                return Ok(());
+        while self.brisk && self.blocked.is_empty() {
+            match self.receive(&mut handle)? {
+                Heard::Nothing => tries += 1,
+                heard => {
+                    self.brisk = heard == Heard::Text;
+                    return Ok(());
+                }
             }
-            tries += 1;
             if clock::now() >= spin_until {
                 break;
             }
@@ -216,61 +256,43 @@ impl Wire {
                 _ => std::hint::spin_loop(),
             }
         }
-        self.wait(deadline)?;
-        self.flush();
-        let any = self.receive(&mut handle)?;
-        self.brisk = any && clock::now().saturating_duration_since(began) < BRISK;
+        if self.unreachable.is_empty() {
+            self.wait(deadline)?;
+        }
+        self.flush_blocked();
+        let heard = self.receive(&mut handle)?;
+        self.brisk = heard == Heard::Text && clock::now().saturating_duration_since(began) < BRISK;
         Ok(())
     }
 
-    /// Hands over what has arrived, at most one batch a socket, so that nothing else starves; says whether there was anything.
-    fn receive(&mut self, handle: &mut impl FnMut(Arrival<'_>, Instant)) -> io::Result<bool> {
-        let mut any = false;
-        for (socket, port) in self.sockets.iter().enumerate() {
-            let Some(port) = port else { continue };
-            let mut metas = [RecvMeta::default(); BATCH_SIZE];
-            let mut slots = self.slots.iter_mut();
-            let mut slots: [IoSliceMut<'_>; BATCH_SIZE] =
-                std::array::from_fn(|_| IoSliceMut::new(slots.next().map_or(&mut [], |slot| slot)));
-            let batch = slots.get_mut(..self.batch).unwrap_or_default();
-            let count = match port.state.recv((&port.socket).into(), batch, &mut metas) {
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    any = true;
-                    handle(Arrival::Unreachable { socket }, clock::now());
-                    continue;
-                }
-                Err(error) if is_fatal(&error) => return Err(error),
-                Err(_) => continue,
-            };
-            any |= count > 0;
-            let now = clock::now();
-            for (meta, slot) in metas.iter().zip(&self.slots).take(count) {
-                let via = Via { socket, local: meta.dst_ip };
-                let from = port.connected.unwrap_or_else(|| canonical(meta.addr));
-                let bytes = slot.get(..meta.len).unwrap_or_default();
-                if bytes.is_empty() {
-                    handle(Arrival::Datagram { via, from, bytes }, now);
-                }
-                for bytes in bytes.chunks(meta.stride.max(1)) {
-                    handle(Arrival::Datagram { via, from, bytes }, now);
-                }
+    /// Hands over what has arrived, of each socket as much as a turn takes.
+    fn receive(&mut self, handle: &mut impl FnMut(Arrival<'_>, Instant)) -> io::Result<Heard> {
+        let mut heard = Heard::Nothing;
+        while let Some(socket) = self.unreachable.pop_first() {
+            heard = Heard::Text;
+            handle(Arrival::Unreachable { socket }, clock::now());
+        }
+        for (socket, place) in self.sockets.iter_mut().enumerate() {
+            if let Some(place) = place {
+                heard = heard.max(self.slots.receive(socket, &place.port, &mut place.filling, handle)?);
             }
         }
-        Ok(any)
+        Ok(heard)
     }
 
     fn wait(&mut self, deadline: Option<Instant>) -> io::Result<()> {
-        let blocked = (!self.unsent.is_empty()).then(|| clock::now() + RETRY);
+        let retry = (!self.blocked.is_empty()).then(|| clock::now() + RETRY);
+        // Who has more to send than there is room for wants to be called at once, which would bring nothing.
+        let deadline = deadline.filter(|_| self.has_room());
         self.events.clear();
-        match [deadline, blocked].into_iter().flatten().min() {
+        match [deadline, retry].into_iter().flatten().min() {
             Some(deadline) => self.poller.wait_deadline(&mut self.events, deadline)?,
             None => self.poller.wait(&mut self.events, None)?,
         };
         if !self.poller.supports_level() {
-            for (number, port) in self.sockets.iter().enumerate() {
-                if let Some(port) = port {
-                    self.poller.modify(&port.socket, Event::readable(number))?;
+            for (number, place) in self.sockets.iter().enumerate() {
+                if let Some(place) = place {
+                    self.poller.modify(place.port.socket(), Event::readable(number))?;
                 }
             }
         }
@@ -290,60 +312,27 @@ impl Drop for Wire {
 ///
 /// # Errors
 /// When there is no route or no such address family here.
-#[expect(clippy::disallowed_methods, reason = "this is the room where sockets live")]
 pub fn own_address_towards(peer: SocketAddr) -> io::Result<IpAddr> {
+    Ok(connected(peer)?.local_addr()?.ip())
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the room where sockets live")]
+fn connected(peer: SocketAddr) -> io::Result<UdpSocket> {
     let any: IpAddr = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect(peer)?;
-    Ok(socket.local_addr()?.ip())
-}
-
-/// quinn-udp forbids fragmentation, as QUIC wants it. The lab's datagrams may be larger than the path (20480 bytes in the
-/// compact spelling, any `--bufsize`), and the routers must be allowed to cut them.
-fn allow_fragments(socket: &UdpSocket) {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::net::sockopt::{
-            Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
-        };
-        // Where it does not apply (an IPv4 option on an IPv6 socket), nothing needs to change.
-        let _ = set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::DONT);
-        let _ = set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::DONT);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = socket;
+    Ok(socket)
 }
 
 fn mode(poller: &Poller) -> PollMode {
     if poller.supports_level() { PollMode::Level } else { PollMode::Oneshot }
 }
 
-/// IPv4 in IPv6 clothes becomes IPv4, so that one peer has one address; a link-local one keeps its scope.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    match address.ip().to_canonical() {
-        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
-        IpAddr::V6(_) => address,
-    }
-}
+/// What may wait for the kernel before nothing more is asked for, in bytes: four batches, a fifth of a millisecond at
+/// 10 Gbit/s, as much more as a kernel that has just got room wants at once.
+const UNSENT_MAX: usize = 256 * 1024;
 
-/// Errors that the socket itself has. All others are reports about somebody (ICMP, which anybody can forge) or of a moment,
-/// and the socket goes on.
-fn is_fatal(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let fatal = [Errno::BADF, Errno::NOTSOCK, Errno::FAULT, Errno::INVAL];
-    fatal.iter().any(|fatal| error.raw_os_error() == Some(fatal.raw_os_error()))
-}
-
-/// A datagram of any size, and a whole batch that the kernel coalesced, fit a slot; smaller slots lose the rest silently.
-const SLOT: usize = 65_535;
-
-/// What is asked for each socket's buffers, in bytes.
-const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
-
-/// Datagrams that wait for the kernel; stop-and-wait never has more than one a session.
-const UNSENT_MAX: usize = 4096;
-
-/// How soon a datagram that the kernel had no room for is tried again.
+/// How soon what the kernel had no room for is tried again, if it does not say when it has.
 const RETRY: Duration = Duration::from_millis(1);
 
 /// On a path whose answers come faster than [`BRISK`], asking the socket again and again for [`SPIN`] beats going to sleep:
@@ -353,3 +342,195 @@ const BRISK: Duration = Duration::from_micros(150);
 
 /// Every so many questions the core is offered to others: each offer is a system call.
 const YIELD_EVERY: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::WINDOWED_FROM;
+    use crate::session::{Ecn, Via};
+    use outgoing::Outgoing;
+    use rustix::io::Errno;
+
+    /// Where a server listens and where its client goes, for each way that addresses of both families meet.
+    fn families() -> [(&'static str, SocketAddr, IpAddr); 4] {
+        let (v4, v6) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST));
+        let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+        [("IPv4", (v4, 0).into(), v4), ("IPv6", (v6, 0).into(), v6), ("IPv4 in IPv6", any, v4), ("both", any, v6)]
+    }
+
+    /// A server's wire and a client's, whose socket is connected to it. Each has one socket, the number 0.
+    fn pair(listen: SocketAddr, host: IpAddr) -> (Wire, Wire, SocketAddr) {
+        let (mut server, mut client) = (Wire::new(32).unwrap(), Wire::new(4).unwrap());
+        server.listen(listen).unwrap();
+        let address = SocketAddr::new(host, server.local_address(0).unwrap().port());
+        client.connect(address).unwrap();
+        (server, client, address)
+    }
+
+    /// Takes what comes until there are `count` datagrams, or none has come for five seconds.
+    fn gather(wire: &mut Wire, count: usize) -> Vec<(SocketAddr, Vec<u8>, Option<Ecn>)> {
+        let mut gathered = Vec::new();
+        while gathered.len() < count {
+            let before = gathered.len();
+            wire.receive_until(Some(clock::now() + Duration::from_secs(5)), |arrival, _| match arrival {
+                Arrival::Datagram { from, bytes, ecn, .. } => gathered.push((from, bytes.to_vec(), ecn)),
+                Arrival::Unreachable { .. } => panic!("there is somebody"),
+            })
+            .unwrap();
+            assert!(gathered.len() > before, "{before} of {count} came");
+        }
+        gathered
+    }
+
+    fn packets(to: SocketAddr, count: usize, length: usize, rest: usize) -> Transmit {
+        let bytes = (0..count * length + rest).map(|at| at.to_le_bytes()[at % 2] | WINDOWED_FROM).collect();
+        Transmit { via: Via::socket(0), to, bytes, segment: Some(length), is_markable: true }
+    }
+
+    #[test]
+    fn batches_arrive_whole_in_order_and_with_their_marks() {
+        for (name, listen, host) in families() {
+            let (mut server, mut client, address) = pair(listen, host);
+            let sent = [(20, 1200, 7), (1, 1200, 0), (4, 8000, 0), (60, 1200, 1199), (2, 100, 0)]
+                .map(|(count, length, rest)| packets(address, count, length, rest));
+            let expected: Vec<Vec<u8>> = sent.iter().flat_map(|t| t.datagrams().map(<[u8]>::to_vec)).collect();
+            sent.into_iter().for_each(|transmit| client.send(transmit));
+            let came = gather(&mut server, expected.len());
+            assert!(came.iter().all(|(_, _, ecn)| *ecn == Some(Ecn::Ect0)), "{name}");
+            let port = client.local_address(0).unwrap().port();
+            assert!(came.iter().all(|(from, _, _)| *from == SocketAddr::new(host, port)), "{name}: {:?}", came[0].0);
+            assert!(came.into_iter().map(|(_, bytes, _)| bytes).eq(expected), "{name}");
+            assert_eq!((client.poll_note(), client.poll_refused()), (None, None));
+            // The way back, from a socket that serves everybody.
+            server.send(packets(SocketAddr::new(host, port), 20, 1200, 7));
+            assert!(gather(&mut client, 21).iter().all(|(from, _, ecn)| (*from, *ecn) == (address, Some(Ecn::Ect0))));
+        }
+    }
+
+    #[test]
+    fn datagrams_that_are_not_to_be_marked_are_not() {
+        for (name, listen, host) in families() {
+            let (mut server, mut client, address) = pair(listen, host);
+            client.send(Transmit { is_markable: false, ..packets(address, 3, 1200, 0) });
+            client.send(Transmit::one(Via::socket(0), address, b"s".to_vec()));
+            assert!(gather(&mut server, 4).iter().all(|(_, _, ecn)| ecn.is_none()), "{name}");
+        }
+    }
+
+    #[test]
+    fn lab_datagrams_of_any_length_arrive_between_packets() {
+        for (name, listen, host) in families() {
+            let (mut server, mut client, address) = pair(listen, host);
+            let chunk = |length| Transmit::one(Via::socket(0), address, vec![b'd'; length]);
+            client.send(chunk(20_480));
+            client.send(packets(address, 3, 1200, 0));
+            client.send(chunk(20_480));
+            client.send(chunk(20));
+            client.send(packets(address, 1, 1200, 0));
+            client.send(chunk(65_507));
+            let lengths: Vec<usize> = gather(&mut server, 8).iter().map(|(_, bytes, _)| bytes.len()).collect();
+            assert_eq!(lengths, [20_480, 1200, 1200, 1200, 20_480, 20, 1200, 65_507], "{name}");
+        }
+    }
+
+    #[test]
+    fn empty_datagrams_arrive_too() {
+        let (_, listen, host) = families()[0];
+        let (mut server, mut client, address) = pair(listen, host);
+        (0..100).for_each(|_| client.send(Transmit::one(Via::socket(0), address, Vec::new())));
+        client.send(Transmit::one(Via::socket(0), address, b"a".to_vec()));
+        let came = gather(&mut server, 101);
+        assert_eq!((came.len(), came.iter().filter(|(_, bytes, _)| bytes.is_empty()).count()), (101, 100));
+    }
+
+    #[test]
+    fn a_turn_ends_although_there_is_more() {
+        let (_, listen, host) = families()[0];
+        let (mut server, mut client, address) = pair(listen, host);
+        (0..500).for_each(|_| client.send(Transmit::one(Via::socket(0), address, Vec::new())));
+        let mut turns = Vec::new();
+        while turns.iter().sum::<usize>() < 500 {
+            let mut count = 0;
+            server.receive_until(None, |_, _| count += 1).unwrap();
+            turns.push(count);
+        }
+        assert!(turns.iter().all(|count| (1..=128).contains(count)), "{turns:?}");
+    }
+
+    #[test]
+    fn what_is_too_long_is_told_and_nothing_else_suffers() {
+        for (name, listen, host) in families() {
+            let (mut server, mut client, address) = pair(listen, host);
+            client.send(packets(address, 1, 65_530, 0));
+            client.send(packets(address, 3, 1200, 0));
+            assert_eq!(client.poll_refused(), Some((address, 65_530)), "{name}");
+            assert_eq!((client.poll_refused(), client.poll_note()), (None, None), "{name}");
+            assert_eq!(gather(&mut server, 3).len(), 3, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_batch_that_the_kernel_refuses_arrives_one_by_one() {
+        for (name, listen, host) in families() {
+            let (mut server, mut client, address) = pair(listen, host);
+            let (transmit, place) = (packets(address, 20, 1200, 7), client.sockets[0].as_mut().unwrap());
+            let expected: Vec<Vec<u8>> = transmit.datagrams().map(<[u8]>::to_vec).collect();
+            let mut offload = place.port.offload();
+            Outgoing::new(transmit).send(&mut offload, |call| match call.segment {
+                Some(_) => Err(Errno::IO.into()),
+                None => place.port.send(&call),
+            });
+            assert!(offload.poll_note().is_some());
+            let came = gather(&mut server, expected.len());
+            assert!(came.iter().all(|(_, _, ecn)| *ecn == Some(Ecn::Ect0)), "{name}");
+            assert!(came.into_iter().map(|(_, bytes, _)| bytes).eq(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_destination_takes_batches_and_marks_from_nobody_else() {
+        let (_, listen, _) = families()[0];
+        let (mut server, mut client) = (Wire::new(4).unwrap(), Wire::new(4).unwrap());
+        server.listen(listen).unwrap();
+        client.listen(listen).unwrap();
+        let address = server.local_address(0).unwrap();
+        // A datagram may come from port 0, but none can go there.
+        client.send(packets(SocketAddr::new(address.ip(), 0), 3, 1200, 0));
+        client.send(packets(address, 3, 1200, 0));
+        assert!(gather(&mut server, 3).iter().all(|(_, _, ecn)| *ecn == Some(Ecn::Ect0)));
+        assert_eq!(client.poll_note(), None);
+        assert!(client.sockets[0].as_ref().unwrap().port.offload().batch(1200) > 1);
+    }
+
+    #[test]
+    fn a_kernel_without_room_gets_everything_a_little_later() {
+        let (_, listen, host) = families()[0];
+        let (mut server, mut client, address) = pair(listen, host);
+        client.sockets[0].as_mut().unwrap().retry_at = Some(clock::now());
+        client.blocked.insert(0);
+        let mut count = 0;
+        while client.has_room() {
+            client.send(packets(address, 5, 8192, 0));
+            count += 5;
+        }
+        assert_eq!((client.unsent, count), (count * 8192, 35));
+        let gathering = std::thread::spawn(move || gather(&mut server, count).len());
+        // A deadline in the past does not make it spin; the wait ends with the next try.
+        client.receive_until(Some(clock::now()), |_, _| panic!("nothing comes")).unwrap();
+        assert_eq!((client.unsent, client.blocked.len()), (0, 0));
+        assert_eq!(gathering.join().unwrap(), count);
+    }
+
+    #[test]
+    fn a_socket_that_is_closed_takes_along_what_waited_for_it() {
+        let (_, listen, host) = families()[0];
+        let (_server, mut client, address) = pair(listen, host);
+        client.sockets[0].as_mut().unwrap().retry_at = Some(clock::now());
+        client.blocked.insert(0);
+        client.send(packets(address, 5, 8192, 0));
+        client.close(0);
+        assert_eq!((client.unsent, client.blocked.len()), (0, 0));
+        client.send(packets(address, 5, 8192, 0));
+        assert_eq!(client.connect(address).unwrap(), 0);
+    }
+}

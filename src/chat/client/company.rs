@@ -206,11 +206,11 @@ impl Company {
         }
         for partner in &mut self.partners {
             if let Some(bytes) = partner.poll_transmit() {
-                return Some(Transmit { via, to: partner.address, bytes });
+                return Some(Transmit::one(via, partner.address, bytes));
             }
         }
         let (to, bytes) = self.searches.iter_mut().find_map(|search| search.poll_probe(now))?;
-        Some(Transmit { via, to, bytes })
+        Some(Transmit::one(via, to, bytes))
     }
 
     /// When [`Company::handle_timeout`] wants to be called.
@@ -284,7 +284,7 @@ impl Company {
         match message {
             Message::Text { seq, .. } => {
                 let (via, answer) = (self.config.via, search.handle_probe(from, seq));
-                self.transmits.extend(answer.map(|bytes| Transmit { via, to: from, bytes }));
+                self.transmits.extend(answer.map(|bytes| Transmit::one(via, from, bytes)));
             }
             Message::Ack { seq, .. } => {
                 let peer = search.peer.clone();

@@ -275,7 +275,7 @@ impl Sender {
 
     fn transmit(&mut self, bytes: Vec<u8>) {
         self.stats.sent += 1;
-        self.transmits.push_back(Transmit { via: Via::socket(self.peer), to: self.address(), bytes });
+        self.transmits.push_back(Transmit::one(Via::socket(self.peer), self.address(), bytes));
     }
 
     /// The only place that repeats a message: its time-out. A duplicate acknowledgement never does (RFC 1123 4.2.3.1).
