@@ -1,5 +1,10 @@
 //! A file cut into chunks and hashed as it flows, and chunks gathered into blocks again.
 
+pub mod digests;
+pub mod layout;
+pub mod manifest;
+mod records;
+
 use crate::codec;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};

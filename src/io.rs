@@ -14,6 +14,8 @@ pub mod progress;
 pub mod recording;
 pub mod signals;
 pub mod source;
+pub mod sources;
+pub mod spool;
 pub mod store;
 pub mod udp;
 pub mod workers;

@@ -26,7 +26,10 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("snow", &["session/handshake/noise.rs"]),
     ("x25519_dalek", &["session/handshake/identity.rs", "session/handshake/noise.rs"]),
     ("ring", &["session/windowed/protection.rs"]),
-    ("blake3", &["session/handshake/"]),
+    (
+        "blake3",
+        &["session/handshake/", "chunker/", "io/sources.rs", "io/sources/", "io/store/tree.rs", "io/store/tree/"],
+    ),
     ("base64", &["session/handshake/identity.rs", "session/handshake/terms.rs"]),
     ("zeroize", &["session/handshake/", "session/windowed/protection.rs", "io/identity.rs", "io/identity/"]),
     ("signal_hook", &["io/signals.rs"]),

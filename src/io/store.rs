@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    fs::File,
+    fs::{File, TryLockError},
     io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -12,11 +12,14 @@ use cap_std::{
     ambient_authority,
     fs::{Dir, MetadataExt as _},
 };
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::{
+    fs::{Mode, OFlags, openat},
+    io::Errno,
+};
 
 use self::{
     error::Cause,
-    incoming::is_temporary,
+    part::{GUARD, temporary_name, temporary_number},
     place::{Place, Replace},
 };
 use crate::name::SafeName;
@@ -26,7 +29,9 @@ pub use self::incoming::{Incoming, Published};
 
 mod error;
 mod incoming;
+mod part;
 mod place;
+pub mod tree;
 
 /// What the owner of the folder allows.
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +131,7 @@ impl Store {
         }
         for entry in folder.entries()?.take(SWEEP_ENTRIES) {
             let name = entry?.file_name();
-            if let Some(name) = name.to_str().filter(|name| is_temporary(name)) {
+            if let Some(name) = name.to_str().filter(|name| temporary_number(name).is_some()) {
                 // One that cannot be removed does not keep us from the others.
                 let _ = self.sweep_file(folder, name);
             }
@@ -142,12 +147,31 @@ impl Store {
         self.faults.before(Operation::Open)?;
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(openat(folder, name, flags, Mode::empty())?);
-        if file.metadata()?.is_file() && file.try_lock().is_ok() {
+        if file.metadata()?.is_file() && file.try_lock().is_ok() && !self.is_guarded(name)? {
             self.faults.before(Operation::Remove)?;
             folder.remove_file(name)?;
         }
         Ok(())
     }
+
+    /// Whether somebody holds the lock that guards this leftover.
+    fn is_guarded(&self, name: &str) -> io::Result<bool> {
+        let Some(guard) = guard_of(name) else { return Ok(false) };
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match openat(&self.root, guard, flags, Mode::empty()) {
+            Ok(file) => Ok(matches!(File::from(file).try_lock(), Err(TryLockError::WouldBlock))),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The name of the file whose lock says that the unfinished file with this name is still of use, itself being closed;
+/// `None` for that file itself. The numbers of a transfer's files begin alike, see [`tree`].
+fn guard_of(name: &str) -> Option<String> {
+    let number = temporary_number(name)?;
+    let guard = number | GUARD;
+    (guard != number).then(|| temporary_name(guard))
 }
 
 /// A file that may come.
@@ -176,10 +200,7 @@ mod tests {
         thread,
     };
 
-    use rustix::{
-        fs::{CWD, RenameFlags, renameat_with, statvfs},
-        io::Errno,
-    };
+    use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
     use sha2::{Digest as _, Sha256};
     use tempfile::TempDir;
 
@@ -741,6 +762,10 @@ mod tests {
 
     fn contents(root: &Path, path: &str) -> Option<Vec<u8>> {
         fs::read(root.join(path)).ok()
+    }
+
+    fn is_temporary(name: &str) -> bool {
+        temporary_number(name).is_some()
     }
 
     fn sha256(bytes: &[u8]) -> [u8; 32] {

@@ -8,7 +8,7 @@ use std::{
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::name::{Printable, SafeName};
+use crate::name::{NameError, Printable, SafeName};
 
 /// A bad disk on purpose: asked before each operation, and what it answers counts as what the
 /// operation answered.
@@ -42,6 +42,14 @@ pub enum Operation {
     SyncDirectory,
     /// A temporary file is removed.
     Remove,
+    /// What was written is read again, to verify it.
+    Read,
+    /// A folder is made.
+    MakeFolder,
+    /// A file or a folder gets its permission bits and its time of change.
+    Attributes,
+    /// Everything that waits for the disk is made durable at once.
+    SyncSystem,
 }
 
 impl Display for Operation {
@@ -50,10 +58,13 @@ impl Display for Operation {
             Operation::Open => "opened",
             Operation::Look => "looked at",
             Operation::Write => "written",
-            Operation::SyncData | Operation::SyncFile => "synced",
+            Operation::SyncData | Operation::SyncFile | Operation::SyncSystem => "synced",
             Operation::Rename => "renamed",
             Operation::SyncDirectory => "synced with its folder",
             Operation::Remove => "removed",
+            Operation::Read => "read again",
+            Operation::MakeFolder => "made",
+            Operation::Attributes => "given its permissions and its time",
         })
     }
 }
@@ -68,14 +79,30 @@ pub struct StoreError {
 }
 
 impl StoreError {
+    /// The same failure of another file: one operation was for both.
+    pub(super) fn of_another(&self, file: String) -> StoreError {
+        let cause = match &self.cause {
+            Cause::Full(why) => Cause::Full(why),
+            Cause::Io { doing, reason } => Cause::of(*doing, copy(reason)),
+            other => Cause::of(Operation::Look, io::Error::other(other.to_string())),
+        };
+        StoreError { file, cause }
+    }
+
     /// What sort of failure it is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self.cause {
-            Cause::TooLarge { .. } | Cause::Hidden | Cause::NoFolder | Cause::Outside | Cause::NotAFile => {
-                ErrorKind::Refused
-            }
-            Cause::Exists => ErrorKind::Exists,
+            Cause::TooLarge { .. }
+            | Cause::Hidden
+            | Cause::NoFolder
+            | Cause::InTheWay
+            | Cause::Outside
+            | Cause::NotAFile
+            | Cause::Unsafe(_) => ErrorKind::Refused,
+            Cause::Exists | Cause::NotOlder => ErrorKind::Exists,
+            Cause::Differs => ErrorKind::Differs,
+            Cause::Withdrawn { .. } | Cause::Skipped => ErrorKind::Withdrawn,
             Cause::NoSpace { .. } | Cause::Full(_) => ErrorKind::NoSpace,
             Cause::TooLong { .. } | Cause::TooShort { .. } => ErrorKind::WrongSize,
             Cause::FailedBefore | Cause::Io { .. } => ErrorKind::Io,
@@ -94,6 +121,10 @@ pub enum ErrorKind {
     NoSpace,
     /// More or fewer bytes than announced.
     WrongSize,
+    /// The bytes that came are not those that were sent.
+    Differs,
+    /// The sender could not read it to its end.
+    Withdrawn,
     /// The disk failed.
     Io,
 }
@@ -108,12 +139,24 @@ pub(super) enum Cause {
     Hidden,
     #[error("goes into a folder that does not exist here; make it first or leave it out")]
     NoFolder,
+    #[error("goes into a folder whose name a file has here; choose another folder")]
+    InTheWay,
     #[error("goes into a folder that leads outside; choose another folder")]
     Outside,
     #[error("is a folder, a link or a device here; choose another name")]
     NotAFile,
     #[error("exists here and is never replaced; choose another name")]
     Exists,
+    #[error("is here already and is not older; nothing is to be done")]
+    NotOlder,
+    #[error("cannot be taken: {0}")]
+    Unsafe(NameError),
+    #[error("arrived with another content than it was sent with; send it again")]
+    Differs,
+    #[error("was not sent, although it is wanted here; send it again")]
+    Skipped,
+    #[error("was withdrawn by the sender: {reason}")]
+    Withdrawn { reason: String },
     #[error("needs {size} bytes, and {free} are free here; free some or send less")]
     NoSpace { size: u64, free: u64 },
     #[error("stopped because {0}; free some space or send less")]
@@ -148,6 +191,13 @@ impl Cause {
             (io::ErrorKind::PermissionDenied, None) | (_, Some(Errno::LOOP)) => Cause::Outside,
             _ => Cause::of(Operation::Open, reason),
         }
+    }
+}
+
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::new(error.kind(), error.to_string()),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::name::SafeName;
 /// A folder and a name in it. The folder stays the same one wherever it is moved.
 pub(super) struct Place {
     pub(super) store: Arc<Store>,
-    pub(super) folder: Dir,
+    pub(super) folder: Arc<Dir>,
     pub(super) target: String,
     pub(super) shown: String,
 }
@@ -25,28 +25,35 @@ pub(super) struct Place {
 impl Place {
     /// Opens the folder that a name points into.
     pub(super) fn find(store: &Arc<Store>, name: &SafeName) -> Result<Place, StoreError> {
-        let shown = shown(name);
-        if !store.policy.allow_hidden && name.components().any(|component| component.starts_with('.')) {
-            return Err(StoreError { file: shown, cause: Cause::Hidden });
-        }
+        check_hidden(store, name)?;
         match open_folder(store, name.parent().unwrap_or(".")) {
-            Ok(folder) => Ok(Place { store: Arc::clone(store), folder, target: name.file_name().to_owned(), shown }),
-            Err(reason) => Err(StoreError { file: shown, cause: Cause::of_folder(reason) }),
+            Ok(folder) => Ok(Place::within(store, Arc::new(folder), name)),
+            Err(reason) => Err(StoreError { file: shown(name), cause: Cause::of_folder(reason) }),
         }
+    }
+
+    /// The place of a name whose folder is open already.
+    pub(super) fn within(store: &Arc<Store>, folder: Arc<Dir>, name: &SafeName) -> Place {
+        Place { store: Arc::clone(store), folder, target: name.file_name().to_owned(), shown: shown(name) }
     }
 
     /// Whether the policy takes a file of this size here; says how large the one is that it
     /// would replace.
     pub(super) fn check(&self, size: u64) -> Result<Option<u64>, StoreError> {
-        let policy = self.store.policy;
-        if let Some(max) = policy.max_size.filter(|max| size > *max) {
-            return Err(self.error(Cause::TooLarge { size, max }));
-        }
+        self.check_size(size)?;
         let existing = self.existing()?;
-        if policy.no_clobber && existing.is_some() {
+        if self.store.policy.no_clobber && existing.is_some() {
             return Err(self.error(Cause::Exists));
         }
         Ok(existing)
+    }
+
+    /// Whether the policy takes files of this size.
+    pub(super) fn check_size(&self, size: u64) -> Result<(), StoreError> {
+        match self.store.policy.max_size.filter(|max| size > *max) {
+            Some(max) => Err(self.error(Cause::TooLarge { size, max })),
+            None => Ok(()),
+        }
     }
 
     /// The size of the file that has the name; an error if something else has it.
@@ -62,7 +69,7 @@ impl Place {
 
     /// Whether so many bytes fit beside those that are `reserved`.
     pub(super) fn check_space(&self, size: u64, reserved: u64) -> Result<(), StoreError> {
-        let disk = self.attempt(Operation::Look, || Ok(fstatvfs(&self.folder)?))?;
+        let disk = self.attempt(Operation::Look, || Ok(fstatvfs(&*self.folder)?))?;
         let free = match disk.f_blocks {
             // Some file systems do not count; their writes will tell.
             0 => u64::MAX,
@@ -92,7 +99,7 @@ impl Place {
             return Ok(());
         }
         self.attempt(Operation::SyncDirectory, || {
-            match retry_on_intr(|| fsync(&self.folder)) {
+            match retry_on_intr(|| fsync(&*self.folder)) {
                 // Some file systems have nothing to sync in a folder.
                 Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
                 synced => Ok(synced?),
@@ -134,6 +141,15 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
+    /// Takes more space out of what others may have.
+    pub(super) fn grow(&mut self, place: &Place, bytes: u64) -> Result<(), StoreError> {
+        let mut reserved = self.store.reserved();
+        place.check_space(bytes, *reserved)?;
+        *reserved += bytes;
+        self.left += bytes;
+        Ok(())
+    }
+
     /// Gives back what the disk itself now counts as taken.
     pub(super) fn release(&mut self, bytes: u64) {
         debug_assert!(bytes <= self.left, "more was written than was reserved");
@@ -148,7 +164,16 @@ impl Drop for Reservation {
     }
 }
 
-fn open_folder(store: &Store, path: &str) -> io::Result<Dir> {
+/// Whether the policy takes a name, as far as dots in front of it are concerned.
+pub(super) fn check_hidden(store: &Store, name: &SafeName) -> Result<(), StoreError> {
+    if !store.policy.allow_hidden && name.components().any(|component| component.starts_with('.')) {
+        return Err(StoreError { file: shown(name), cause: Cause::Hidden });
+    }
+    Ok(())
+}
+
+/// Opens a folder beneath the root, whichever way its path takes; it can be synced.
+pub(super) fn open_folder(store: &Store, path: &str) -> io::Result<Dir> {
     store.faults.before(Operation::Open)?;
     let folder = store.root.open_dir(path)?;
     // cap-std opens folders by O_PATH, and such a handle cannot be synced.

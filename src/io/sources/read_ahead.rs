@@ -1,0 +1,359 @@
+//! A thread that reads ahead: it walks, reads each file once from its first byte to its last, and hashes it meanwhile.
+//!
+//! What it read stays in a ring of blocks, of which the oldest makes room when the other side has taken it. Lost bytes that fell
+//! out of the ring are read from their file again.
+
+mod ring;
+
+use self::ring::{Block, Ring};
+use super::catalogue::{Found, Shared, lock};
+use super::reader::{ReadError, Reader};
+use super::stream::Stream;
+use crate::chunker::digests::FileDigest;
+use crate::ranges::RangeSet;
+use sha2::{Digest as _, Sha256};
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+/// Sources that are read ahead of who sends them. Dropped, it waits for its thread, which stops at its next block.
+pub struct ReadAhead {
+    catalogue: Shared,
+    /// For what fell out of the ring.
+    reader: Reader,
+    board: Arc<Board>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What both threads see.
+struct Board {
+    state: Mutex<State>,
+    /// Room was made, or there is no more to do.
+    moved: Condvar,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Default)]
+struct State {
+    ring: Ring,
+    found: VecDeque<Found>,
+    digests: VecDeque<(u32, FileDigest)>,
+    /// Entries that the receiver does not want.
+    unwanted: RangeSet,
+    /// Bytes that are not to be sent: of entries that nobody wants, and of those that cannot be read.
+    void: RangeSet,
+    /// Everything below is in the ring, was in it, or is void.
+    ready: u64,
+    is_at_end: bool,
+    failed: Option<io::Error>,
+    is_stopped: bool,
+}
+
+impl ReadAhead {
+    /// Starts to read; `wake` is called when there is more to see.
+    pub(super) fn start(
+        catalogue: Shared,
+        reader: Reader,
+        sha256: bool,
+        wake: Box<dyn Fn() + Send + Sync>,
+    ) -> io::Result<Self> {
+        let board = Board { state: Mutex::default(), moved: Condvar::new(), wake };
+        let board = Arc::new(board);
+        let ahead = Ahead {
+            reader: Reader::new(Arc::clone(&catalogue)),
+            catalogue: Arc::clone(&catalogue),
+            board: Arc::clone(&board),
+            sha256,
+            block: Block::default(),
+        };
+        let thread = std::thread::Builder::new().name("read ahead".into()).spawn(move || ahead.run())?;
+        Ok(Self { catalogue, reader, board, thread: Some(thread) })
+    }
+
+    /// What the walk came to, in its order.
+    pub fn poll_found(&mut self) -> Option<Found> {
+        let found = self.board.lock().found.pop_front();
+        self.board.moved.notify_all();
+        found
+    }
+
+    /// The next file that was read, withdrawn or skipped, in the order of the manifest.
+    pub fn poll_digest(&mut self) -> Option<(u32, FileDigest)> {
+        self.board.lock().digests.pop_front()
+    }
+
+    /// Reads the manifest's bytes, as far as they are known.
+    ///
+    /// # Errors
+    /// When our own copy cannot be read.
+    pub fn manifest_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        lock(&self.catalogue).manifest.read_at(offset, out)
+    }
+
+    /// How many bytes of the manifest are known.
+    pub fn manifest_length(&self) -> u64 {
+        lock(&self.catalogue).manifest.length()
+    }
+
+    /// The next bytes from `offset` on that are there and are to be sent. What lies before them is not.
+    pub fn sendable(&self, offset: u64) -> Option<Range<u64>> {
+        let state = self.board.lock();
+        state.void.gaps(offset..state.ready).next()
+    }
+
+    /// Where the bytes end, once that is known; the digests of all files are there then.
+    pub fn end(&self) -> Option<u64> {
+        let state = self.board.lock();
+        state.is_at_end.then_some(state.ready)
+    }
+
+    /// Reads bytes that are, or were, [`ReadAhead::sendable`]; gives how many there are.
+    ///
+    /// # Errors
+    /// [`ReadError`] when they fell out of the ring, and their file cannot be read again. Its receiver will find out.
+    pub fn read_at(&mut self, offset: u64, out: &mut [u8]) -> Result<usize, ReadError> {
+        let mut state = self.board.lock();
+        let taken = state.ring.read_at(offset, out);
+        state.ring.take_to(offset.saturating_add(taken as u64));
+        drop(state);
+        self.board.moved.notify_all();
+        if taken > 0 { Ok(taken) } else { self.reader.read_at(offset, out) }
+    }
+
+    /// The receiver does not want this entry: it is not read, unless that happened already.
+    pub fn skip(&mut self, entry: u32) {
+        let mut state = self.board.lock();
+        state.unwanted.insert(u64::from(entry)..u64::from(entry).saturating_add(1));
+        let range = lock(&self.catalogue).layout.range(entry);
+        // What was read of it is not sent any more. The thread skips the rest when it comes to it.
+        if let Some(range) = range.filter(|range| range.start < state.ready) {
+            let end = range.end.min(state.ready);
+            state.void.insert(range.start..end);
+        }
+        drop(state);
+        self.board.moved.notify_all();
+    }
+
+    /// Why it cannot go on at all, if that is so: our own table cannot be kept.
+    pub fn failure(&mut self) -> Option<io::Error> {
+        self.board.lock().failed.take()
+    }
+}
+
+impl Drop for ReadAhead {
+    fn drop(&mut self) {
+        self.board.lock().is_stopped = true;
+        self.board.moved.notify_all();
+        // Standard input may keep its thread for ever; it ends with the program.
+        if lock(&self.catalogue).stream.is_none()
+            && let Some(thread) = self.thread.take()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Board {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread's side.
+struct Ahead {
+    catalogue: Shared,
+    reader: Reader,
+    board: Arc<Board>,
+    sha256: bool,
+    /// The block that is being filled.
+    block: Block,
+}
+
+/// The reader is not wanted any more.
+struct Stopped;
+
+impl Ahead {
+    fn run(mut self) {
+        let mut entry = 0;
+        loop {
+            let more = match self.walk(entry) {
+                Err(error) => {
+                    self.board.lock().failed = Some(error);
+                    false
+                }
+                Ok(more) => more,
+            };
+            if !more || self.entry(entry).is_err() {
+                break;
+            }
+            entry += 1;
+        }
+        if self.hand_over().is_ok() {
+            let mut state = self.board.lock();
+            state.is_at_end = state.failed.is_none();
+        }
+        (self.board.wake)();
+    }
+
+    /// Walks a little further than to this entry; says whether there is one.
+    fn walk(&mut self, entry: u32) -> io::Result<bool> {
+        for step in 0.. {
+            let mut catalogue = lock(&self.catalogue);
+            let is_known = catalogue.layout.entries() > entry;
+            if catalogue.is_complete() || (is_known && step >= STEPS) {
+                return Ok(is_known);
+            }
+            let found = catalogue.advance()?;
+            drop(catalogue);
+            let mut state = self.board.lock();
+            state.found.extend(found);
+            let is_full = state.found.len() >= FOUND_MAX;
+            drop(state);
+            if is_full {
+                (self.board.wake)();
+                if is_known {
+                    break;
+                }
+                if self.wait(|state| state.found.len() < FOUND_MAX).is_err() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads an entry from its first byte to its last, unless nobody wants it.
+    fn entry(&mut self, entry: u32) -> Result<(), Stopped> {
+        let mut catalogue = lock(&self.catalogue);
+        let stream = catalogue.stream.clone().filter(|_| catalogue.is_stream(entry));
+        let (range, is_folder) = (catalogue.layout.range(entry).unwrap_or_default(), catalogue.is_folder(entry));
+        drop(catalogue);
+        if is_folder {
+            return Ok(());
+        }
+        let mut hashes = Hashes { blake3: blake3::Hasher::new(), sha256: self.sha256.then(Sha256::new) };
+        let mut offset = 0;
+        let mut trouble = None;
+        while trouble.is_none() && range.start.saturating_add(offset) < range.end {
+            if self.is_unwanted(entry) {
+                trouble = Some(FileDigest::Skipped);
+                break;
+            }
+            match self.read_some(entry, offset, &range, stream.as_deref(), &mut hashes) {
+                Ok(0) => break,
+                Ok(count) => offset = offset.saturating_add(count as u64),
+                Err(reason) => trouble = Some(FileDigest::Withdrawn { reason }),
+            }
+            // What drips is to be sent as it drips.
+            if self.block.bytes.len() >= BLOCK || stream.is_some() {
+                self.hand_over()?;
+            }
+        }
+        if trouble.is_some() && stream.is_none() {
+            self.leave_out(range.start.saturating_add(offset)..range.end)?;
+        }
+        let digest = trouble.unwrap_or_else(|| hashes.digest(offset));
+        self.board.lock().digests.push_back((entry, digest));
+        Ok(())
+    }
+
+    /// Reads on into the block; gives how many bytes came, none at the end of a stream.
+    fn read_some(
+        &mut self,
+        entry: u32,
+        offset: u64,
+        range: &Range<u64>,
+        stream: Option<&Stream>,
+        hashes: &mut Hashes,
+    ) -> Result<usize, String> {
+        let filled = self.block.bytes.len();
+        let left = usize::try_from(range.end.saturating_sub(range.start).saturating_sub(offset)).unwrap_or(usize::MAX);
+        let length = left.min(BLOCK.saturating_sub(filled));
+        self.block.bytes.resize(filled.saturating_add(length), 0);
+        let room = self.block.bytes.get_mut(filled..).unwrap_or_default();
+        let read = match stream {
+            Some(stream) => stream.pull(room).map_err(|error| format!("it cannot be read: {error}")),
+            None => self.reader.read_file(entry, offset, room).map_err(|error| error.reason()),
+        };
+        let count = *read.as_ref().unwrap_or(&0);
+        hashes.update(room.get(..count).unwrap_or_default());
+        self.block.bytes.truncate(filled.saturating_add(count));
+        read
+    }
+
+    fn is_unwanted(&self, entry: u32) -> bool {
+        self.board.lock().unwanted.contains(entry.into())
+    }
+
+    /// Leaves bytes out: nobody reads them, nobody sends them.
+    fn leave_out(&mut self, range: Range<u64>) -> Result<(), Stopped> {
+        self.hand_over()?;
+        let mut state = self.board.lock();
+        state.ready = state.ready.max(range.end);
+        self.block.start = range.end;
+        state.void.insert(range);
+        drop(state);
+        (self.board.wake)();
+        Ok(())
+    }
+
+    /// Puts the block into the ring, as soon as there is room.
+    fn hand_over(&mut self) -> Result<(), Stopped> {
+        let end = self.block.end();
+        let block = std::mem::replace(&mut self.block, Block { start: end, bytes: Vec::new() });
+        if block.bytes.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.wait(|State { ring, void, .. }| ring.make_room(&block, void))?;
+        state.ready = end;
+        state.ring.push(block);
+        drop(state);
+        (self.board.wake)();
+        Ok(())
+    }
+
+    /// Waits until something is so.
+    fn wait(&self, mut is_so: impl FnMut(&mut State) -> bool) -> Result<MutexGuard<'_, State>, Stopped> {
+        let mut state = self.board.lock();
+        loop {
+            if state.is_stopped {
+                return Err(Stopped);
+            }
+            if is_so(&mut state) {
+                return Ok(state);
+            }
+            state = self.board.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// The digests of one file as it is read.
+struct Hashes {
+    blake3: blake3::Hasher,
+    sha256: Option<Sha256>,
+}
+
+impl Hashes {
+    fn update(&mut self, bytes: &[u8]) {
+        self.blake3.update(bytes);
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(bytes);
+        }
+    }
+
+    fn digest(self, size: u64) -> FileDigest {
+        let sha256 = self.sha256.map(|sha256| sha256.finalize().into());
+        FileDigest::Read { size, blake3: self.blake3.finalize().into(), sha256 }
+    }
+}
+
+/// Bytes read at once: enough for a disk to be fast, and for the hash.
+const BLOCK: usize = 1024 * 1024;
+
+/// Steps of the walk for each file that is read: names run ahead of bytes.
+const STEPS: usize = 256;
+
+/// What the walk came to and nobody asked for yet, at most.
+const FOUND_MAX: usize = 4096;

@@ -1,0 +1,54 @@
+//! A source that is not copied, and why; the others are.
+
+use crate::name::{NameError, Printable};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// A source that is not copied.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Where it is here.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: RefusalReason,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", Printable(&self.path.to_string_lossy()), self.reason)
+    }
+}
+
+/// Why a source is not copied.
+#[derive(Debug, Error)]
+pub enum RefusalReason {
+    /// It is not there, or may not be read.
+    #[error("cannot be read ({0}); check its name and its permissions")]
+    Read(#[from] io::Error),
+    /// It is a folder, and folders were not asked for.
+    #[error("is a folder; copy it with -r")]
+    Folder,
+    /// It is no file.
+    #[error("is {0}, not a file; give - and feed it through standard input")]
+    NotAFile(&'static str),
+    /// A link inside a tree.
+    #[error("is a link, and links inside a folder are not copied; name it to copy what it leads to")]
+    Link,
+    /// One of the files of /proc and the like.
+    #[error("says that it is empty, and is not; give - and feed it through standard input")]
+    NotEmpty,
+    /// The other side could not take the name.
+    #[error("cannot be copied under its name: {0}")]
+    Name(#[from] NameError),
+    /// Its bytes are no text.
+    #[error("has a name that is not UTF-8; rename it")]
+    NotUtf8,
+    /// Two sources with one name.
+    #[error("would get the name of another source ({0}); copy it separately")]
+    Twice(String),
+    /// There are too many entries, or too many bytes.
+    #[error("does not fit into one transfer ({0})")]
+    TooMuch(String),
+}
