@@ -154,31 +154,55 @@ pub enum NameError {
 }
 
 /// Text from a peer as a terminal or a log may see it: what moves a cursor, turns the reading
-/// direction or takes no room is written as `\u{..}`.
+/// direction or takes no room is written as `\u{..}`. Only the selector that turns a symbol into a
+/// picture passes, once behind each symbol: people send hearts, and a heart is still one symbol wide
+/// or two, but nothing else. (A client's name has no selectors at all.)
 #[derive(Clone, Copy, Debug)]
 pub struct Printable<'a>(pub &'a str);
 
 impl Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut before = '\0';
         for character in self.0.chars() {
-            if is_hidden(character) {
+            if is_hidden(character) && !is_picture(before, character) {
                 write!(f, "{}", character.escape_unicode())?;
             } else {
                 f.write_char(character)?;
             }
+            before = character;
         }
         Ok(())
     }
 }
 
-/// Control characters, bidi controls, zero-width characters, and line separators.
+/// Control characters, bidi controls, line separators, and whatever takes no room or is not seen (Unicode's default-ignorable
+/// characters), variation selectors and the joiner of emoji among them.
 pub fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
-            '\u{200b}'..='\u{200f}'
+            '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{feff}')
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// U+FE0F behind a character of the blocks in which symbols with two presentations are (emoji-variation-sequences.txt).
+fn is_picture(before: char, character: char) -> bool {
+    character == '\u{fe0f}'
+        && matches!(before, '\u{203c}' | '\u{2049}' | '\u{2122}'..='\u{303d}' | '\u{3297}'..='\u{3299}' | '\u{1f000}'..='\u{1faff}')
 }
 
 fn check_whole(name: &str) -> Result<(), NameError> {
@@ -441,7 +465,7 @@ mod tests {
             ("x\u{202e}gpj", "x\\u{202e}gpj"),
             ("\u{200a}\u{200b}\u{200f}\u{2010}", "\u{200a}\\u{200b}\\u{200f}\u{2010}"),
             ("\u{2027}\u{2028}\u{2029}\u{202a}\u{202f}", "\u{2027}\\u{2028}\\u{2029}\\u{202a}\u{202f}"),
-            ("\u{2065}\u{2066}\u{2069}\u{206a}", "\u{2065}\\u{2066}\\u{2069}\u{206a}"),
+            ("\u{205f}\u{2060}\u{2065}\u{206f}\u{2070}", "\u{205f}\\u{2060}\\u{2065}\\u{206f}\u{2070}"),
             ("\u{feff}", "\\u{feff}"),
         ] {
             assert_eq!(Printable(text).to_string(), printed);
@@ -482,7 +506,24 @@ mod tests {
 
         #[test]
         fn nothing_hidden_is_ever_printed(text in "[\u{0}-\u{ffff}]{0,40}") {
-            prop_assert!(!Printable(&text).to_string().contains(is_hidden));
+            let printed = Printable(&text).to_string();
+            let mut pairs = std::iter::once('\0').chain(printed.chars()).zip(printed.chars());
+            let is_escaped = pairs.all(|(before, character)| !is_hidden(character) || is_picture(before, character));
+            prop_assert!(is_escaped, "{}", printed.escape_unicode());
+        }
+    }
+
+    #[test]
+    fn a_heart_is_a_picture_and_nothing_else_takes_a_selector() {
+        for (text, printed) in [
+            ("\u{2764}\u{fe0f}", "\u{2764}\u{fe0f}"),
+            ("\u{2764}\u{fe0f}\u{fe0f}", "\u{2764}\u{fe0f}\\u{fe0f}"),
+            ("a\u{fe0f}", "a\\u{fe0f}"),
+            ("\u{2060}\u{fe0f}", "\\u{2060}\\u{fe0f}"),
+            ("\u{fe0f}", "\\u{fe0f}"),
+            ("a\u{ad}\u{3164}\u{e0041}", "a\\u{ad}\\u{3164}\\u{e0041}"),
+        ] {
+            assert_eq!(Printable(text).to_string(), printed);
         }
     }
 }

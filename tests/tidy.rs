@@ -42,6 +42,8 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("anyhow", &["app/exit.rs", "bin/"]),
     ("indicatif", &["io/board.rs", "io/progress.rs", "io/events.rs"]),
     ("rustyline", &["io/lines.rs", "io/lines/"]),
+    ("unicode_normalization", &["packet/chat/name.rs"]),
+    ("unicode_properties", &["packet/chat/name.rs"]),
     ("serde", &["app/chat/commands.rs", "io/events.rs", "io/events/", "trace/step.rs", "trace/recordings.rs"]),
 ];
 

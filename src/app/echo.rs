@@ -3,7 +3,7 @@
 use super::exit;
 use crate::echo::{EchoClient, EchoServer, Event, Reply};
 use crate::io::driver::{self, Application};
-use crate::io::events::messages::{MessageNote, Tally};
+use crate::io::events::messages::{MessageNote, Tally, milliseconds};
 use crate::io::events::{Note, Report};
 use crate::io::lines::{Line, LineSource};
 use crate::io::signals::Interrupt;
@@ -260,10 +260,6 @@ fn worst(before: Option<u8>, code: u8) -> Option<u8> {
 
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }
 
 /// The line that ends the client, as the exercises have it.

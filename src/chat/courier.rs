@@ -1,6 +1,8 @@
 //! A chat and the files that go with it, through one socket: what begins with a digit belongs to the conversations, letters from
 //! the peer to a file that both sides agreed on, and nothing else is anybody's.
 
+mod consent;
+
 use super::client::{self, ChatClient, Refused};
 use crate::endpoint::{self, Endpoint, SessionId};
 use crate::name::SafeName;
@@ -8,6 +10,7 @@ use crate::packet::lab::{Message, Spelling};
 use crate::packet::{Packet, Unspeakable};
 use crate::session::stop_and_wait::{self, Sender, Transfer, start_id};
 use crate::session::{Machine, Mode, Transmit, Via, is_offer};
+use consent::{Consent, Wanted};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -27,6 +30,8 @@ pub struct Courier {
     endpoint: Endpoint,
     /// The file that comes in.
     receiving: Option<SessionId>,
+    /// What came to nothing before it began.
+    unbegun: Option<Event>,
 }
 
 /// What the application must do or may want to know.
@@ -38,6 +43,13 @@ pub enum Event {
     Sending(stop_and_wait::Event),
     /// Of the file that comes in; answered through [`Courier::endpoint`].
     Receiving(endpoint::Event),
+    /// The user agreed to a file that never began.
+    NeverBegan {
+        /// Its name.
+        file: String,
+        /// Why.
+        reason: String,
+    },
     /// The peer offered a file that the user is not asked about; it was declined.
     TurnedAway {
         /// Its name; not yet safe to print.
@@ -77,21 +89,6 @@ struct Sending {
     is_over: bool,
 }
 
-struct Wanted {
-    peer: SocketAddr,
-    file: String,
-    size: u64,
-}
-
-/// What the user agreed to, and what became of it.
-struct Consent {
-    wanted: Wanted,
-    /// The start that used it up; its repeats belong to it.
-    start: Option<[u8; 16]>,
-    /// Until when its repeats are answered, once it came to nothing; past for one that is through.
-    until: Option<Instant>,
-}
-
 impl Courier {
     /// A courier for this client; nothing is on its way.
     pub fn new(client: ChatClient) -> Self {
@@ -104,6 +101,7 @@ impl Courier {
             consent: None,
             endpoint: Endpoint::new(config),
             receiving: None,
+            unbegun: None,
         }
     }
 
@@ -122,9 +120,19 @@ impl Courier {
         &mut self.endpoint
     }
 
-    /// Whether a file is on its way or offered to the peer.
+    /// Whether a file is on its way, offered to the peer or agreed on.
     pub fn is_busy(&self) -> bool {
-        self.offered.is_some() || self.sending.is_some() || self.endpoint.running() > 0
+        self.offered.is_some() || self.is_sending() || self.is_expecting()
+    }
+
+    /// Whether a file goes out; its last words may still have to be said when it does not any more.
+    fn is_sending(&self) -> bool {
+        self.sending.as_ref().is_some_and(|sending| !sending.is_over)
+    }
+
+    /// Whether a file comes in, or will as soon as the peer begins.
+    fn is_expecting(&self) -> bool {
+        self.endpoint.running() > 0 || self.consent.as_ref().is_some_and(Consent::is_waiting)
     }
 
     /// Offers a file to the peer; `nonce` are 24 random bits. When it agrees, the file begins.
@@ -132,7 +140,7 @@ impl Courier {
     /// # Errors
     /// [`Undeliverable`] says why not.
     pub fn offer_file(&mut self, file: &str, size: u64, nonce: u32, now: Instant) -> Result<(), Undeliverable> {
-        if self.offered.is_some() || self.sending.is_some() {
+        if self.offered.is_some() || self.is_sending() {
             return Err(Undeliverable::Busy);
         }
         judge(file).map_err(Undeliverable::Name)?;
@@ -146,12 +154,12 @@ impl Courier {
     /// # Errors
     /// [`Undeliverable`] says why not.
     pub fn accept_file(&mut self, now: Instant) -> Result<(), Undeliverable> {
-        if self.endpoint.running() > 0 {
+        if self.is_expecting() {
             return Err(Undeliverable::Busy);
         }
         let wanted = self.wanted.take().ok_or(Undeliverable::NothingOffered)?;
         self.client.accept_file(now)?;
-        self.consent = Some(Consent { wanted, start: None, until: None });
+        self.consent = Some(Consent::new(wanted, now));
         Ok(())
     }
 
@@ -172,7 +180,6 @@ impl Courier {
 
     /// The next event; orders of the receiving side are carried out in this order.
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
-        self.sending.take_if(|sending| sending.is_over);
         while let Some(event) = self.client.poll_event(now) {
             if let Some(event) = self.on_chat(event, now) {
                 return Some(event);
@@ -181,6 +188,9 @@ impl Courier {
         if let Some(event) = self.endpoint.poll_event() {
             self.on_receiving(&event, now);
             return Some(Event::Receiving(event));
+        }
+        if let Some(event) = self.unbegun.take() {
+            return Some(event);
         }
         let sending = self.sending.as_mut()?;
         let event = sending.sender.poll_event()?;
@@ -222,7 +232,7 @@ impl Courier {
     /// Remembers what the peer offers, until the user answers.
     fn want(&mut self, file: &str, size: u64) -> Result<(), String> {
         judge(file)?;
-        if self.endpoint.running() > 0 {
+        if self.is_expecting() {
             return Err("another file is coming; one at a time".into());
         }
         let (_, peer) = self.client.peer().ok_or("no chat is under way")?;
@@ -258,7 +268,7 @@ impl Courier {
         };
         self.receiving = None;
         if let Some(consent) = &mut self.consent {
-            consent.until.get_or_insert(until);
+            consent.end(until);
         }
     }
 
@@ -266,10 +276,11 @@ impl Courier {
     fn end_files(&mut self, reason: &str, now: Instant) {
         self.offered = None;
         self.wanted = None;
+        self.forgo(reason, now);
         if let Some(consent) = &mut self.consent {
-            consent.until = Some(now);
+            consent.cancel(now);
         }
-        if let Some(sending) = self.sending.as_mut().filter(|sending| !sending.is_sent()) {
+        if let Some(sending) = self.sending.as_mut().filter(|sending| !sending.is_sent() && !sending.is_over) {
             sending.sender.handle_abort(reason);
         }
         if let Some(id) = self.receiving.filter(|_| !self.endpoint.is_publishing()) {
@@ -277,19 +288,24 @@ impl Courier {
         }
     }
 
+    /// The file that was agreed on shall not begin any more.
+    fn forgo(&mut self, reason: &str, now: Instant) {
+        if let Some(consent) = self.consent.as_mut().filter(|consent| consent.is_waiting()) {
+            consent.end(now);
+            let (file, reason) = (consent.wanted.file.clone(), reason.to_owned());
+            self.unbegun = Some(Event::NeverBegan { file, reason });
+        }
+    }
+
+    /// When that is due.
+    fn forgoes_at(&self) -> Option<Instant> {
+        self.consent.as_ref().filter(|consent| consent.is_waiting()).map(Consent::begins_by)
+    }
+
     /// Whether this start is the one that the user agreed to, or a repeat of it.
     fn may_begin(&mut self, from: SocketAddr, name: &[u8], size: u64, datagram: &[u8], now: Instant) -> bool {
-        let Some(consent) = &mut self.consent else { return false };
-        let Wanted { peer, file, size: agreed } = &consent.wanted;
-        if *peer != from
-            || file.as_bytes() != name
-            || *agreed != size
-            || consent.until.is_some_and(|until| now >= until)
-        {
-            return false;
-        }
-        let id = start_id(datagram);
-        *consent.start.get_or_insert(id) == id
+        let consent = self.consent.as_mut().filter(|consent| consent.wanted.is(from, name, size));
+        consent.is_some_and(|consent| consent.admits(start_id(datagram), now))
     }
 
     fn handle_file_message(&mut self, via: Via, from: SocketAddr, datagram: &[u8], now: Instant) {
@@ -335,6 +351,9 @@ impl Machine for Courier {
         if let Some(sending) = &mut self.sending {
             sending.sender.handle_timeout(now);
         }
+        if self.forgoes_at().is_some_and(|due| now >= due) {
+            self.forgo("the other side did not begin it within ten seconds", now);
+        }
     }
 
     fn handle_unreachable(&mut self, socket: usize, now: Instant) {
@@ -344,12 +363,20 @@ impl Machine for Courier {
     fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         let chat = self.client.poll_transmit(now);
         let answer = chat.or_else(|| self.endpoint.poll_transmit(now));
-        answer.or_else(|| self.sending.as_mut()?.sender.poll_transmit(now))
+        let datagram = answer.or_else(|| self.sending.as_mut()?.sender.poll_transmit(now));
+        if datagram.is_none() {
+            // Its last words are said.
+            self.sending.take_if(|sending| sending.is_over);
+        }
+        datagram
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
         let sending = self.sending.as_ref().and_then(|sending| sending.sender.poll_timeout());
-        [self.client.poll_timeout(), self.endpoint.poll_timeout(), sending].into_iter().flatten().min()
+        [self.client.poll_timeout(), self.endpoint.poll_timeout(), sending, self.forgoes_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 
@@ -592,6 +619,7 @@ mod tests {
             Event::Chat(event) => format!("{event:?}"),
             Event::Sending(event) => format!("{event:?}"),
             Event::Receiving(event) => format!("{event:?}"),
+            Event::NeverBegan { .. } => "NeverBegan".to_owned(),
             Event::TurnedAway { reason, .. } => return reason.clone(),
         };
         text.split([' ', '(']).next().unwrap_or_default().to_owned()
@@ -622,7 +650,7 @@ mod tests {
             let mut world = World::connected();
             // The real sender stays silent: the offer is made by hand.
             world.sides[1].wanted = Some(Wanted { peer: address(0), file: "cat.jpg".into(), size: 10 });
-            let consent = Consent { wanted: world.sides[1].wanted.take().unwrap(), start: None, until: None };
+            let consent = Consent::new(world.sides[1].wanted.take().unwrap(), world.now);
             world.start(from, name, size, 1);
             assert_eq!(world.starts_answered(), 0, "nobody has agreed yet");
             world.sides[1].consent = Some(consent);
@@ -637,7 +665,7 @@ mod tests {
     fn a_plain_start_without_verification_never_begins() {
         let mut world = World::connected();
         let wanted = Wanted { peer: address(0), file: "cat.jpg".into(), size: 10 };
-        world.sides[1].consent = Some(Consent { wanted, start: None, until: None });
+        world.sides[1].consent = Some(Consent::new(wanted, world.now));
         for start in ["s | 0 | cat.jpg | 10", "s|0|cat.jpg|10"] {
             world.flying.push_back((address(0), address(1), start.into()));
             world.run(1);
@@ -711,6 +739,59 @@ mod tests {
             assert!(world.told[1].iter().any(|told| told == "Failed"), "{:?}", world.told[1]);
             assert!(world.saved.is_empty() && !world.sides[0].is_busy() && !world.sides[1].is_busy());
         }
+    }
+
+    #[test]
+    fn a_sender_that_stops_says_so() {
+        let mut world = World::agreed("big.bin", 5000);
+        world.content.clear();
+        world.run(1);
+        let now = world.now;
+        world.sides[0].sender().unwrap().handle_abort("its file cannot be read");
+        // The event comes before the last words are taken, as in a program's turn.
+        while world.sides[0].poll_event(now).is_some() {}
+        while world.sides[0].poll_event(now).is_some() {}
+        let last = std::iter::from_fn(|| world.sides[0].poll_transmit(now)).last().expect("last words");
+        assert!(String::from_utf8_lossy(&last.bytes).ends_with("its file cannot be read"), "{last:?}");
+        assert!(world.sides[0].sender().is_none() && !world.sides[0].is_busy());
+    }
+
+    #[test]
+    fn an_accepted_file_that_does_not_begin_is_told() {
+        for (seconds, ends) in [(11, false), (1, true)] {
+            let mut world = World::connected();
+            let now = world.now;
+            // Whoever offers this by hand will not begin it.
+            world.sides[0].client().offer_file("cat.jpg", 10, now).unwrap();
+            world.run(1);
+            world.sides[1].accept_file(world.now).unwrap();
+            assert!(world.sides[1].is_busy());
+            world.run(1);
+            let now = world.now;
+            if ends {
+                world.sides[0].client().terminate(now).unwrap();
+            }
+            world.run(seconds);
+            assert_eq!(world.told[1].iter().filter(|told| *told == "NeverBegan").count(), 1, "{:?}", world.told[1]);
+            assert!(!world.sides[1].is_busy());
+            world.start(address(0), "cat.jpg", 10, 1);
+            assert_eq!(world.starts_answered(), 0, "too late");
+        }
+    }
+
+    #[test]
+    fn a_second_offer_does_not_take_the_place_of_one_that_was_accepted() {
+        let mut world = World::connected();
+        for file in ["cat.jpg", "dog.jpg"] {
+            let now = world.now;
+            world.sides[0].client().offer_file(file, 10, now).unwrap();
+            world.run(1);
+            let _ = world.sides[1].accept_file(world.now);
+            world.run(1);
+        }
+        assert!(world.told[1].iter().any(|told| told.contains("another file is coming")), "{:?}", world.told[1]);
+        world.start(address(0), "cat.jpg", 10, 1);
+        assert_eq!(world.starts_answered(), 1);
     }
 
     #[test]

@@ -283,10 +283,13 @@ impl Registry {
         let Some(there) = found else { return self.say(from, &Answer::Inactive(who), now) };
         let asks = self.roster.get_mut(from).and_then(Entry::member_mut);
         let may_ask = asks.is_some_and(|asker| asker.asks.take(INTRODUCTIONS, now));
-        let visited = self.roster.get_mut(there).filter(|entry| entry.unsettled < ANSWERS_MAX);
-        let visits = visited.filter(|_| may_ask).and_then(Entry::member_mut);
-        if !visits.is_some_and(|visited| visited.visits.take(INTRODUCTIONS, now)) {
+        if !may_ask {
             return self.say(from, &Answer::Refused(Refusal::TooOften), now);
+        }
+        let visited = self.roster.get_mut(there).filter(|entry| entry.unsettled < ANSWERS_MAX);
+        let visits = visited.and_then(Entry::member_mut);
+        if !visits.is_some_and(|visited| visited.visits.take(INTRODUCTIONS, now)) {
+            return self.say(from, &Answer::Refused(Refusal::Busy), now);
         }
         let (Some(asker), Some(visited)) = (self.roster.member(from), self.roster.member(there)) else { return };
         let (by, to) = (asker.number, visited.number);
@@ -877,14 +880,14 @@ mod tests {
             hall.number(address_of(index), key(index), "");
         }
         hall.now += Duration::from_secs(10);
-        let too_often = Answer::Refused(Refusal::TooOften).to_string();
+        let refused = |refusal| Answer::Refused(refusal);
         let meets =
             |hall: &mut Hall, from, to: u32| hall.told(address_of(from), &format!("Client Meet {}", to + 1)).len() == 2;
         assert!((1..6).all(|to| meets(&mut hall, 0, to)));
-        assert_eq!(hall.answer(address_of(0), "Client Meet 7").to_string(), too_often);
+        assert_eq!(hall.answer(address_of(0), "Client Meet 7"), refused(Refusal::TooOften), "its own limit");
         hall.now += Duration::from_secs(10);
         assert!((1..6).all(|from| meets(&mut hall, from, 0)));
-        assert_eq!(hall.answer(address_of(7), "Client Meet 1").to_string(), too_often);
+        assert_eq!(hall.answer(address_of(7), "Client Meet 1"), refused(Refusal::Busy), "the other one's limit");
         hall.now += Duration::from_secs(1);
         assert!(meets(&mut hall, 7, 0));
     }

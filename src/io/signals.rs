@@ -25,12 +25,13 @@ impl Interrupt {
         Self::watch_for(&[SIGINT, SIGTERM], waker)
     }
 
-    /// The same, and SIGHUP as well: the window in which somebody typed was closed. Not for what may run on without a window.
+    /// The same, and SIGHUP as well: the window was closed, or the session ended. Who was told to ignore that (`nohup`) does.
     ///
     /// # Errors
     /// When the system gives no handler or no thread.
-    pub fn watch_at_terminal(waker: Waker) -> io::Result<Self> {
-        Self::watch_for(&[SIGINT, SIGTERM, SIGHUP], waker)
+    pub fn watch_with_hangup(waker: Waker) -> io::Result<Self> {
+        let signals = [SIGINT, SIGTERM, SIGHUP];
+        Self::watch_for(if is_hangup_ignored() { &signals[..2] } else { &signals }, waker)
     }
 
     fn watch_for(signals: &[i32], waker: Waker) -> io::Result<Self> {
@@ -62,4 +63,11 @@ impl Interrupt {
             signal => u8::try_from(128 + signal).ok(),
         }
     }
+}
+
+/// What Linux says of this process; elsewhere nobody knows.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    ignored.is_some_and(|signals| signals & 1 << (SIGHUP - 1) != 0)
 }

@@ -181,6 +181,14 @@ pub struct Admission {
     pub replaces: Option<u64>,
 }
 
+/// Whether files can be made in a folder: one is, and vanishes at once.
+///
+/// # Errors
+/// The system's reason why not.
+pub fn check_writable(folder: &Path) -> io::Result<()> {
+    tempfile::tempfile_in(folder).map(drop)
+}
+
 /// Folders remembered as swept; beyond, they are forgotten together and swept anew.
 const SWEPT_FOLDERS: usize = 4096;
 
@@ -413,7 +421,8 @@ mod tests {
         let first = ok(store.create(&name("a"), size));
         for error in [err(store.admit(&name("b"), size)), err(store.create(&name("b"), size))] {
             assert_eq!(error.kind(), ErrorKind::NoSpace);
-            assert!(error.to_string().starts_with("\"b\" needs "), "{error}");
+            let sentence = error.to_string();
+            assert!(sentence.starts_with("\"b\" needs ") && sentence.contains("stay in reserve"), "{sentence}");
         }
         ok(store.create(&name("small"), 1));
         drop(first);

@@ -83,6 +83,10 @@ fn two_clients_find_each_other_talk_and_part() {
     assert_eq!(alice.event("terminated")["by_peer"], true);
     assert_eq!(bob.event("terminated")["by_peer"], false);
     for events in [leave(alice), leave(bob)] {
+        for delivered in of_kind(&events, "delivered") {
+            let digits = delivered["took_ms"].to_string();
+            assert!(digits.split_once('.').is_none_or(|(_, fraction)| fraction.len() <= 3), "{digits}");
+        }
         for kind in ["sent", "message", "delivered"] {
             assert_eq!(of_kind(&events, kind).len(), 20, "{kind} in {events:#?}");
         }
@@ -151,6 +155,7 @@ fn what_is_no_command_is_said_and_nothing_else_happens() {
     for (line, words) in [
         ("sned x", "did you mean send?"),
         ("{\"command\":\"send\",\"txt\":1}", "unknown field `txt`"),
+        ("{\"command\":\"connect\",\"client\":-1}", "`client` is a number or a name"),
         (&"x".repeat(80_000), "longer than any message"),
     ] {
         client.type_line(line);
@@ -164,6 +169,7 @@ fn what_is_no_command_is_said_and_nothing_else_happens() {
         ("connect alice", "that is you"),
         ("send_file x", "cannot read x"),
         ("send_file -", "standard input has the commands"),
+        ("send_file /dev/zero", "make a file of it first"),
     ] {
         client.type_line(line);
         let reason = client.event("not_done")["reason"].as_str().unwrap_or_default().to_owned();
@@ -189,7 +195,7 @@ fn every_end_has_its_exit_code() {
     all_at_once(cases, |(arguments, code, words)| {
         Program::fed(CHAT_CLIENT, arguments, b"").end().expect(code).saying(words);
     });
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let client = client(at, "carol", &[]);
         client.signal(signal);
         client.end().expect(code).saying(r#"{"event":"left","acknowledged":true}"#);
@@ -220,6 +226,47 @@ fn a_script_in_a_pipe_waits_for_each_of_its_lines() {
     let ended = alice.end().expect(0).saying("* connected with bob (1) at 127.0.0.1:");
     assert_eq!(ended.out.last().map(String::as_str), Some("* you have left"));
     leave(bob);
+}
+
+#[test]
+fn a_script_ends_with_what_became_of_it() {
+    let (_registry, at) = registry();
+    let mut bob = client(at, "bob", &[]);
+    let target = at.to_string();
+    let cases: [(&str, i32, &str); 4] = [
+        ("list\nlookup bob\n", 0, "bob (1) is at"),
+        ("lookup nobody\n", 3, "nobody is not here"),
+        ("connect nobody\nsend hello\nleave\n", 3, "nobody is not here"),
+        ("send hello\n", 3, "talking to nobody"),
+    ];
+    all_at_once(cases, |(script, code, words)| {
+        Program::fed(CHAT_CLIENT, &[&target], script.as_bytes()).end().expect(code).saying(words);
+    });
+    let carol = Program::fed(CHAT_CLIENT, &["--name", "carol", &target], b"connect bob\nsend hello\n");
+    bob.event("requested");
+    bob.type_line("reject not now");
+    carol.end().expect(4).saying("does not want to talk: not now");
+    // The same with --json is the program's own business.
+    let carol = Program::fed(CHAT_CLIENT, &["--json", &target], b"lookup nobody\n");
+    carol.end().expect(0).saying(r#""event":"not_found""#);
+    leave(bob);
+}
+
+#[test]
+fn what_keeps_a_client_from_starting_is_an_event_as_well() {
+    let (_registry, at) = registry();
+    let target = at.to_string();
+    let cases: [(&[&str], i32, &str); 4] = [
+        (&["--json", "nonsense"], 2, "write HOST:PORT"),
+        (&["--json", "--folder", "/no/such/folder", &target], 1, "--folder names another"),
+        (&["--json", "--folder", "/proc", &target], 1, "cannot save beneath /proc"),
+        (&["--json", "--bind", "192.0.2.1", &target], 1, "cannot speak from 192.0.2.1"),
+    ];
+    all_at_once(cases, |(arguments, code, words)| {
+        let ended = Program::fed(CHAT_CLIENT, arguments, b"").end().expect(code).saying(words);
+        let events = ended.events();
+        assert_eq!((&events[0]["event"], &events[0]["exit_code"]), (&"failed".into(), &code.into()), "{events:?}");
+    });
 }
 
 #[test]

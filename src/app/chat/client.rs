@@ -1,12 +1,14 @@
 //! The chat client's program: lines to commands, commands to the machine, its events to whoever reads them.
 
 use super::commands::{self, Command, HELP};
-use super::files::{Files, Telling};
+use super::files::Files;
 use super::people::{People, Waiting};
+use super::plan::ChatPlan;
 use super::tell;
 use super::underway::Underway;
+use super::verdict::Verdict;
 use crate::app::exit;
-use crate::chat::client::{ChatClient, Config, Event as ChatEvent};
+use crate::chat::client::{ChatClient, Event as ChatEvent};
 use crate::chat::courier::{Courier, Event};
 use crate::io::clock;
 use crate::io::driver::{self, Application};
@@ -15,30 +17,11 @@ use crate::io::events::talk::{TalkNote, Way};
 use crate::io::events::{Note, Report};
 use crate::io::lines::{Line, LineSource, Vocabulary};
 use crate::io::signals::Interrupt;
-use crate::io::udp::{self, Wire};
-use crate::packet::chat::{ClientName, Hex, Who};
-use crate::session::Via;
+use crate::io::udp::Wire;
+use crate::packet::chat::Who;
 use std::io;
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
-
-/// Who joins which registry, and what for.
-pub struct ChatPlan {
-    /// The registry, as the user wrote it.
-    pub target: String,
-    /// The registry.
-    pub registry: SocketAddr,
-    /// The name to ask for.
-    pub name: Option<ClientName>,
-    /// The number to ask for.
-    pub number: Option<u64>,
-    /// Where files are saved.
-    pub folder: PathBuf,
-    /// A program speaks and listens, not a person.
-    pub json: bool,
-}
 
 /// Chats through the wire's socket 0 until the lines end, a signal comes or the registry will not have us; gives the exit code.
 ///
@@ -52,23 +35,8 @@ pub fn chat(
     report: &mut dyn Report,
     interrupt: Interrupt,
 ) -> io::Result<u8> {
-    let folder = plan.folder.display();
-    let cannot =
-        |error| io::Error::other(format!("cannot save beneath {folder}: {error}; --folder names another folder"));
-    let telling = if plan.json { Telling::Often } else { Telling::Seldom };
-    let files = Files::new(&plan.folder, telling, &wire.waker()).map_err(cannot)?;
-    let port = wire.local_address(0)?.port();
-    let reported = udp::own_address_towards(plan.registry).map(|ip| SocketAddr::new(ip, port));
-    let config = Config {
-        via: Via::socket(0),
-        registry: plan.registry,
-        name: plan.name.clone(),
-        number: plan.number,
-        key: Hex(random()?),
-        reported: reported.into_iter().collect(),
-        first: clock::microseconds_since_1970(),
-    };
-    let mut courier = Courier::new(ChatClient::new(config, clock::now()));
+    let files = plan.files(wire)?;
+    let mut courier = Courier::new(ChatClient::new(plan.client(wire)?, clock::now()));
     let people = People::new(vocabulary.clone());
     let state = State::Joining;
     let mut program = Program {
@@ -83,22 +51,13 @@ pub fn chat(
         line: None,
         ends: None,
         underway: Underway::default(),
+        verdict: Verdict::default(),
     };
     let code = driver::run(wire, &mut courier, &mut program)?;
     // Files that are just getting their names get them; everything else that is half done goes.
     program.files.finish();
     program.drain(&mut courier, clock::now())?;
     Ok(code)
-}
-
-/// Bytes that nobody can guess.
-///
-/// # Errors
-/// When the system has none.
-pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(bytes)
 }
 
 struct Program<'a> {
@@ -116,6 +75,8 @@ struct Program<'a> {
     /// No more lines come.
     ends: Option<u8>,
     underway: Underway,
+    /// How a script will have ended.
+    verdict: Verdict,
 }
 
 /// How far the program is.
@@ -197,6 +158,11 @@ impl Program<'_> {
             State::Joining => is_typed,
             State::Registered => is_typed || self.plan.json || self.is_idle(courier),
         }
+    }
+
+    /// Whether lines come from a file or a pipe, one after the other.
+    fn is_script(&self) -> bool {
+        !self.plan.json && !self.lines.is_interactive()
     }
 
     /// Whether everything that was begun is settled.
@@ -322,6 +288,9 @@ impl Program<'_> {
             State::Joining => return Ok(ControlFlow::Break(code)),
             State::Leaving { .. } => {}
             State::Registered => {
+                if self.underway.is_waiting() {
+                    self.verdict.miss();
+                }
                 courier.leave(now);
                 self.state = State::Leaving { code, signalled, told_at: (!self.plan.json).then(|| now + LEAVING_TOLD) };
             }
@@ -344,6 +313,7 @@ impl Program<'_> {
             Event::Chat(event) => return self.on_chat(event, courier, now),
             Event::Sending(event) => self.files.on_sending(event, courier, now),
             Event::Receiving(event) => self.files.on_receiving(event, now),
+            Event::NeverBegan { file, reason } => Some(TalkNote::FileFailed { way: Way::In, file, reason }),
             Event::TurnedAway { file, reason } => Some(TalkNote::FileTurnedAway { file, reason }),
         };
         note.map_or(Ok(()), |note| self.tell(note)).map(|()| None)
@@ -363,7 +333,8 @@ impl Program<'_> {
                 tell::registry_silent(&self.plan.target, code)
             }
             ChatEvent::Left { acknowledged } => {
-                code = Some(if let State::Leaving { code, .. } = self.state { code } else { exit::DONE });
+                let asked = if let State::Leaving { code, .. } = self.state { code } else { exit::DONE };
+                code = Some(if asked == exit::DONE && self.is_script() { self.verdict.code() } else { asked });
                 TalkNote::Left { acknowledged }
             }
             ChatEvent::Registered { .. } => {
@@ -371,6 +342,13 @@ impl Program<'_> {
                     self.state = State::Registered;
                 }
                 tell::note(event)
+            }
+            ChatEvent::Unanswered(_) if self.is_script() => {
+                // Nobody is there who could take the request back.
+                self.tell(tell::note(event))?;
+                let _ = courier.client().terminate(now);
+                self.underway.on_request(None);
+                TalkNote::TakenBack
             }
             ChatEvent::FileAccepted { .. } | ChatEvent::FileRejected { .. } => {
                 self.files.on_answer(matches!(event, ChatEvent::FileAccepted { .. }), now);
@@ -387,6 +365,7 @@ impl Program<'_> {
     }
 
     fn tell(&mut self, note: TalkNote) -> io::Result<()> {
+        self.verdict.learn(&note);
         self.report.note(&Note::Chatting(Box::new(ChatNote::Client(note))))
     }
 }

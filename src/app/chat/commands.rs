@@ -4,6 +4,7 @@ use crate::io::lines::{Follows, Word};
 use crate::name::Printable;
 use crate::packet::chat::{BadName, Who};
 use serde::Deserialize;
+use serde_json::error::Category;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -84,11 +85,22 @@ pub fn read(line: &[u8], json: bool) -> Result<Option<Command>, Misunderstood> {
     let text = str::from_utf8(line).map_err(|error| Misunderstood::NotUtf8(error.valid_up_to()))?;
     if json && text.trim_start().starts_with('{') {
         return serde_json::from_str::<Spoken>(text)
-            .map_err(|error| Misunderstood::Json(error.to_string()))?
+            .map_err(|error| Misunderstood::Json(complaint(&error)))?
             .meant()
             .map(Some);
     }
     typed(text)
+}
+
+/// What is wrong with an object, for somebody who sees only one line.
+fn complaint(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let (what, _) = text.split_once(" at line ").unwrap_or((&text, ""));
+    match error.classify() {
+        Category::Eof => "its end is missing".into(),
+        Category::Syntax => format!("{what} (character {})", error.column()),
+        Category::Data | Category::Io => what.to_owned(),
+    }
 }
 
 /// A line as it is typed: a word, a blank, and what belongs to it.
@@ -209,7 +221,7 @@ enum Spoken {
 
 /// A number, or a name (or a number in quotes).
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`client` is a number or a name")]
 enum ClientField {
     Number(u64),
     Text(String),
@@ -313,6 +325,10 @@ mod tests {
             (r#"{"command":"connect","client":"7"}"#, Command::Connect(Who::Number(7))),
             (r#"{"command":"accept"}"#, Command::Accept(None)),
             (r#"{"command":"reject","reason":"not now"}"#, Command::Reject { who: None, reason: "not now".into() }),
+            (
+                r#"{"command":"reject","client":5}"#,
+                Command::Reject { who: Some(Who::Number(5)), reason: String::new() },
+            ),
             (r#"{"command":"send","text":"a\nb"}"#, Command::Send("a\nb".into())),
             (r#"{"command":"send_file","path":" x "}"#, Command::SendFile(" x ".into())),
             (r#" {"command":"leave"} "#, Command::Leave),
@@ -329,10 +345,10 @@ mod tests {
             (r#"{"command":"list","all":true}"#, "unknown field `all`"),
             (r#"{"command":"send","text":"a","to":"bob"}"#, "unknown field `to`"),
             (r#"{"command":"send"}"#, "missing field `text`"),
-            (r#"{"command":"connect","client":-1}"#, "did not match"),
+            (r#"{"command":"connect","client":-1}"#, "`client` is a number or a name"),
             (r#"{"command":"connect","client":"a b"}"#, "neither a number nor a name"),
-            (r#"{"command":"list"} x"#, "trailing characters"),
-            ("{", "EOF"),
+            (r#"{"command":"list"} x"#, "trailing characters (character 20)"),
+            ("{", "its end is missing"),
         ] {
             let sentence = read(line.as_bytes(), true).unwrap_err().to_string();
             assert!(sentence.contains(words), "{line}: {sentence}");

@@ -4,7 +4,7 @@ use crate::chat::courier::{Courier, Undeliverable};
 use crate::chunker::{Chunker, Cut};
 use crate::endpoint::{self, SessionId};
 use crate::io::events::talk::{TalkNote, Way};
-use crate::io::source::Source;
+use crate::io::source::{OpenError, Source};
 use crate::io::store::Policy;
 use crate::io::udp::Waker;
 use crate::io::workers::{StartError, Workers};
@@ -76,11 +76,11 @@ impl Files {
         if self.outgoing.is_some() {
             return Err(Undeliverable::Busy.to_string());
         }
-        let source = Source::open(path).map_err(|error| error.to_string())?;
+        let source = Source::open(path).map_err(unopened)?;
         let name = path.file_name().and_then(|name| name.to_str());
         let file = name.ok_or_else(|| format!("the name of {} is no text; rename it", path.display()))?.to_owned();
         let size = source.size();
-        let nonce = super::client::random().map(u32::from_le_bytes).map_err(|error| error.to_string())?;
+        let nonce = super::random().map(u32::from_le_bytes).map_err(|error| error.to_string())?;
         courier.offer_file(&file, size, nonce, now).map_err(|error| error.to_string())?;
         let progress = Progress { size, bytes: 0, at: now };
         self.outgoing =
@@ -265,6 +265,16 @@ impl Progress {
             (self.bytes, self.at) = (bytes, now);
         }
         is_due
+    }
+}
+
+/// What to do with a pipe or a device is another thing here than where standard input could be sent.
+fn unopened(error: OpenError) -> String {
+    match error {
+        OpenError::NotAFile { name, kind, .. } => {
+            format!("{} is {kind}, not a file; make a file of it first", name.display())
+        }
+        error => error.to_string(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::tell::{named, person};
 use crate::chat::client::Event;
 use crate::io::events::talk::Person;
 use crate::io::lines::Vocabulary;
-use crate::packet::chat::Who;
+use crate::packet::chat::{ClientName, Who};
 use std::collections::BTreeMap;
 
 /// Other clients, as far as they were met.
@@ -107,7 +107,10 @@ impl People {
 fn is_meant(person: &Person, who: &Who) -> bool {
     match who {
         Who::Number(number) => person.client == *number,
-        Who::Name(name) => person.name.as_ref().is_some_and(|own| own.to_lowercase() == name.folded()),
+        Who::Name(name) => person
+            .name
+            .as_ref()
+            .is_some_and(|own| own.parse().is_ok_and(|own: ClientName| own.folded() == name.folded())),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::commands::Command;
 use crate::app::exit;
-use crate::chat::client::{Event, Named};
+use crate::chat::client::{Event, Named, Question};
+use crate::io::events::messages::milliseconds;
 use crate::io::events::talk::{Person, TalkNote, Way};
 use crate::packet::chat::{ClientName, Refusal};
 
@@ -41,9 +42,29 @@ pub(super) fn join_refused(refusal: Refusal, name: Option<&ClientName>) -> TalkN
         }
         Refusal::Full => "the registry is full; try again later".into(),
         Refusal::TooMany => "the registry has too many clients from this address; let some of them leave".into(),
-        Refusal::TooOften => "the registry was asked too often; try again in a while".into(),
+        Refusal::TooOften | Refusal::Busy => "the registry was asked too often; try again in a while".into(),
     };
     TalkNote::JoinRefused { refusal: refusal.word(), reason, exit_code: exit::REFUSED }
+}
+
+/// We were in, and may not come back now.
+fn not_back(refusal: Refusal) -> TalkNote {
+    let why = match refusal {
+        Refusal::NameTaken => "somebody else has the name",
+        Refusal::Full => "it is full",
+        Refusal::TooMany => "it has too many clients from this address",
+        Refusal::TooOften | Refusal::Busy => "it was asked too often",
+    };
+    let reason = format!("the registry does not let you back in: {why}; a chat goes on, and it is tried again");
+    TalkNote::NotBack { refusal: refusal.word(), reason }
+}
+
+fn no_answer(question: &Question) -> TalkNote {
+    let (command, who) = match question {
+        Question::List => ("list", None),
+        Question::LookUp(who) => ("lookup", Some(who.to_string())),
+    };
+    TalkNote::NoAnswer { command, who }
 }
 
 /// The registry does not answer; with an exit code it never has, and the program ends.
@@ -60,6 +81,9 @@ pub(super) fn note(event: Event) -> TalkNote {
     match event {
         Event::Registered { number, name, seen } => TalkNote::Registered { own: person(number, name.as_ref()), seen },
         Event::JoinRefused(refusal) => join_refused(refusal, None),
+        Event::NotBack(refusal) => not_back(refusal),
+        Event::NameLost(name) => TalkNote::NameLost { name: name.to_string() },
+        Event::NoAnswer(question) => no_answer(&question),
         Event::RegistrySilent => registry_silent("its address", None),
         Event::RegistryBack => TalkNote::RegistryBack,
         Event::Clients { total, clients } => {
@@ -79,7 +103,7 @@ pub(super) fn note(event: Event) -> TalkNote {
         Event::Unreached { who, why } => TalkNote::Unreached { who: who.to_string(), reason: why.to_string() },
         Event::Message { peer, seq, text } => TalkNote::Message { peer: named(&peer), number: seq, text },
         Event::Delivered { seq, took, attempts } => {
-            TalkNote::Delivered { number: seq, took_ms: took.as_secs_f64() * 1e3, attempts }
+            TalkNote::Delivered { number: seq, took_ms: milliseconds(took), attempts }
         }
         Event::NotDelivered { seq, text } => TalkNote::NotDelivered { number: seq, text },
         Event::Terminated { peer, by_peer } => TalkNote::Terminated { peer: named(&peer), by_peer },

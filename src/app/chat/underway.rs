@@ -37,23 +37,24 @@ impl Underway {
         (self.questions == 0 || self.is_silent) && self.messages == 0 && self.request.is_none()
     }
 
+    /// Whether something that was begun is not settled and perhaps never will be.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.questions > 0 || self.messages > 0 || self.request.is_some()
+    }
+
     /// What an event settles.
     pub(super) fn settle(&mut self, event: &Event) {
         match event {
-            Event::NotFound(who) | Event::Unreached { who, .. } if self.request.as_ref() == Some(who) => {
-                self.request = None;
-            }
-            Event::Clients { .. } | Event::Found { .. } | Event::NotFound(_) => {
+            Event::NotFound(who) if self.request.as_ref() == Some(who) => self.request = None,
+            Event::Clients { .. } | Event::Found { .. } | Event::NotFound(_) | Event::NoAnswer(_) => {
                 self.questions = self.questions.saturating_sub(1);
             }
-            Event::Connected { .. } | Event::Rejected { .. } => self.request = None,
+            // There is one request at a time, and who was asked for by a name may be told by its number.
+            Event::Connected { .. } | Event::Rejected { .. } | Event::Unreached { .. } => self.request = None,
             Event::Delivered { .. } | Event::NotDelivered { .. } => self.messages = self.messages.saturating_sub(1),
-            Event::Terminated { .. } | Event::Gone { .. } => self.messages = 0,
-            // What it was asked it will not answer any more, or only much later.
-            Event::RegistrySilent => (self.questions, self.is_silent) = (0, true),
-            Event::RegistryBack => self.is_silent = false,
-            // Another registry, or the same one anew: it knows nothing of earlier questions.
-            Event::Registered { .. } => (self.questions, self.is_silent) = (0, false),
+            Event::Terminated { .. } | Event::Gone { .. } => (self.messages, self.request) = (0, None),
+            Event::RegistrySilent => self.is_silent = true,
+            Event::RegistryBack | Event::Registered { .. } => self.is_silent = false,
             _ => {}
         }
     }
@@ -62,7 +63,7 @@ impl Underway {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::client::Unreached;
+    use crate::chat::client::{Named, Question, Unreached};
 
     #[test]
     fn each_beginning_is_settled_by_its_own_end() {
@@ -77,12 +78,14 @@ mod tests {
         assert!(underway.is_idle());
         for (begin, end) in [
             (Underway::on_question as fn(&mut Underway), Event::Clients { total: 0, clients: Vec::new() }),
+            (Underway::on_question, Event::NoAnswer(Question::List)),
             (Underway::on_question, Event::RegistrySilent),
             (Underway::on_message, Event::NotDelivered { seq: 1, text: String::new() }),
             (
                 |underway| underway.on_request(Some(Who::Number(2))),
-                Event::Unreached { who: bob(), why: Unreached::NoWay },
+                Event::Unreached { who: "bob".parse().unwrap(), why: Unreached::NoWay },
             ),
+            (|underway| underway.on_request(Some(Who::Number(2))), Event::Gone(Named { number: 2, name: None })),
         ] {
             let mut underway = Underway::default();
             begin(&mut underway);

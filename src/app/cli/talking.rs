@@ -43,10 +43,11 @@ Examples:
   printf 'connect alice\\nsend Dinner is ready.\\n' | chat_client --name kitchen
 
 Exit codes:
-  0    left in order
+  0    left in order, also if the registry did not confirm it
   2    the command line makes no sense
-  3    no registry answered
-  4    the registry refused (the name is taken, it is full)
+  3    no registry answered; of a script (a pipe or a file, without --json) also: somebody was not found or not
+       reached or did not answer, a message or a file did not arrive, a line could not be carried out
+  4    the registry refused (the name is taken, it is full); of a script also: a request or a file was declined
   6    standard input could not be read
-  130  interrupted (143: terminated, 129: its window was closed)
+  130  interrupted (143: terminated, 129: its window was closed or its session ended)
   1    anything else: no socket, no such folder, no memory";

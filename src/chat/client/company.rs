@@ -4,6 +4,7 @@ use super::Config;
 use super::event::{Event, Named, Refused, Unreached};
 use super::partner::{NewRequest, Partner, Phase};
 use super::search::Search;
+use crate::chat::PATIENCE;
 use crate::packet::chat::{ClientName, Meeting, Talk, Whereabouts, Who};
 use crate::packet::message::{self, Message};
 use crate::session::Transmit;
@@ -11,6 +12,15 @@ use crate::session::conversation::Complaints;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
+
+/// Whom we want to talk to.
+#[derive(Debug)]
+struct Wish {
+    who: Who,
+    /// A wish always ends: if nothing else has ended it, then and for this reason.
+    until: Instant,
+    why: Unreached,
+}
 
 /// Everybody whom this client knows an address of.
 #[derive(Debug)]
@@ -20,7 +30,7 @@ pub(super) struct Company {
     /// Our number and name, as the registry gave them.
     own: Option<(u64, Option<ClientName>)>,
     /// Whom we want to talk to, until our request is on its way or that has failed.
-    wanted: Option<Who>,
+    wanted: Option<Wish>,
     searches: Vec<Search>,
     partners: Vec<Partner>,
     is_leaving: bool,
@@ -56,8 +66,8 @@ impl Company {
         if self.is_leaving {
             return Err(Refused::Leaving);
         }
-        if let Some(who) = &self.wanted {
-            return Err(Refused::AlreadyAsking(who.clone()));
+        if let Some(wish) = &self.wanted {
+            return Err(Refused::AlreadyAsking(wish.who.clone()));
         }
         match self.partners.iter().find(|partner| is_ours(partner.phase())) {
             Some(partner) if partner.phase() == Phase::Connected => {
@@ -69,14 +79,14 @@ impl Company {
     }
 
     /// Whom the next introduction is for.
-    pub fn want(&mut self, who: Who) {
-        self.wanted = Some(who);
+    pub fn want(&mut self, who: Who, now: Instant) {
+        self.wanted = Some(Wish { who, until: now + PATIENCE, why: Unreached::RegistrySilent });
     }
 
     /// Nothing comes of the wish to talk to somebody, if `is_it` says that this is the one.
     pub fn give_up(&mut self, is_it: impl FnOnce(&Who) -> bool, why: Option<Unreached>) {
-        if let Some(who) = self.wanted.take_if(|wanted| is_it(wanted)) {
-            self.events.extend(why.map(|why| Event::Unreached { who, why }));
+        if let Some(wish) = self.wanted.take_if(|wish| is_it(&wish.who)) {
+            self.events.extend(why.map(|why| Event::Unreached { who: wish.who, why }));
         }
     }
 
@@ -125,7 +135,11 @@ impl Company {
         self.stop_searching();
         for partner in &mut self.partners {
             match partner.phase() {
-                Phase::Asking { .. } | Phase::Connected => partner.terminate(now),
+                Phase::Connected => {
+                    self.events.push_back(Event::Terminated { peer: partner.peer.clone(), by_peer: false });
+                    partner.terminate(now);
+                }
+                Phase::Asking { .. } => partner.terminate(now),
                 Phase::Asked => partner.reject("left", now),
                 Phase::Closing | Phase::Closed => {}
             }
@@ -143,9 +157,15 @@ impl Company {
             return;
         }
         let peer = Named { number: client.number, name: client.name.clone() };
-        let is_ours = self.wanted.as_ref().is_some_and(|who| peer.is(who));
+        let wish = self.wanted.as_mut().filter(|wish| peer.is(&wish.who));
+        let is_ours = wish.is_some();
+        if let Some(wish) = wish {
+            (wish.until, wish.why) = (now + PATIENCE, Unreached::NoWay);
+        }
         if self.searches.len() >= SEARCHES_MAX {
-            self.searches.remove(0);
+            // Others may ask for us as often as they like; our own wish outlives that.
+            let oldest = self.searches.iter().position(|search| !search.is_ours).unwrap_or(0);
+            self.searches.remove(oldest);
         }
         self.searches.push(Search::new(meeting, peer, &client.addresses, is_ours, self.config.key, now));
     }
@@ -160,9 +180,8 @@ impl Company {
         match (message, talk) {
             (Ok(message), Some(Talk::Probe(meeting))) => self.handle_probe(from, meeting, message, now),
             (message, talk) => {
-                if let (Ok(Message::Text { .. }), Some(Talk::Request { from: number, meeting, name })) = (message, talk)
-                {
-                    self.admit(from, NewRequest { from: number, meeting, name }, now);
+                if let (Ok(Message::Text { .. }), Some(Talk::Request { from: number, meeting, .. })) = (message, talk) {
+                    self.admit(from, NewRequest { from: number, meeting }, now);
                 }
                 match self.partners.iter_mut().find(|partner| partner.address == from) {
                     Some(partner) => partner.handle_datagram(datagram, now),
@@ -186,6 +205,9 @@ impl Company {
         }
         for peer in lost {
             self.give_up(|who| peer.is(who), Some(Unreached::NoWay));
+        }
+        if let Some(Wish { who, why, .. }) = self.wanted.take_if(|wish| now >= wish.until) {
+            self.events.push_back(Event::Unreached { who, why });
         }
         self.searches.retain(|search| !search.is_forgotten(now));
         self.collect(now);
@@ -216,7 +238,8 @@ impl Company {
     /// When [`Company::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let partners = self.partners.iter().filter_map(Partner::poll_timeout);
-        partners.chain(self.searches.iter().filter_map(Search::poll_timeout)).min()
+        let wish = self.wanted.as_ref().map(|wish| wish.until);
+        partners.chain(self.searches.iter().filter_map(Search::poll_timeout)).chain(wish).min()
     }
 
     /// Who asks us: they stand in the order in which they came.
@@ -233,7 +256,8 @@ impl Company {
         }
     }
 
-    fn complain(&mut self, from: SocketAddr, now: Instant) {
+    /// Something senseless came; said once in a while.
+    pub fn complain(&mut self, from: SocketAddr, now: Instant) {
         if let Some(untold) = self.complaints.admit(now) {
             self.events.push_back(Event::Nonsense { from, untold });
         }
@@ -256,26 +280,28 @@ impl Company {
 
     /// Somebody asks; only who was introduced to us under this number is heard.
     fn on_request(&mut self, at: usize, request: NewRequest, now: Instant) {
-        let is_introduced = self.is_introduced(request.from, request.meeting);
+        let introduced = self.introduced(request);
         let Some(partner) = self.partners.get_mut(at).filter(|partner| partner.peer.number == request.from) else {
             return;
         };
-        if self.is_leaving || !(is_introduced || partner.knows(request.meeting)) {
+        if self.is_leaving || !(introduced.is_some() || partner.knows(request.meeting)) {
             return;
         }
         for search in self.searches.iter_mut().filter(|search| search.peer.number == request.from) {
             search.stop();
         }
-        partner.on_request(request, now);
+        partner.on_request(request.meeting, introduced, now);
         let peer = partner.peer.clone();
-        if partner.phase() == Phase::Asked && self.wanted.take_if(|who| peer.is(who)).is_some() {
+        if partner.phase() == Phase::Asked && self.wanted.take_if(|wish| peer.is(&wish.who)).is_some() {
             // We were still looking for a way to it.
             partner.accept(now);
         }
     }
 
-    fn is_introduced(&self, number: u64, meeting: Meeting) -> bool {
-        self.searches.iter().any(|search| search.meeting == meeting && search.peer.number == number)
+    /// Who comes with this word, as the registry has told us.
+    fn introduced(&self, request: NewRequest) -> Option<Named> {
+        let is_it = |search: &&Search| search.meeting == request.meeting && search.peer.number == request.from;
+        self.searches.iter().find(is_it).map(|search| search.peer.clone())
     }
 
     /// Without the word that the registry gave both of us nothing is answered.
@@ -290,10 +316,12 @@ impl Company {
                 let peer = search.peer.clone();
                 if search.handle_answer(from, seq)
                     && search.is_ours
-                    && self.wanted.take_if(|who| peer.is(who)).is_some()
-                    && let Some(partner) = self.meet(peer, from, now)
+                    && let Some(Wish { who, .. }) = self.wanted.take_if(|wish| peer.is(&wish.who))
                 {
-                    partner.ask(meeting, now);
+                    match self.meet(peer, from, true, now) {
+                        Some(partner) => partner.ask(meeting, now),
+                        None => self.events.push_back(Event::Unreached { who, why: Unreached::NoRoom }),
+                    }
                 }
             }
         }
@@ -301,8 +329,7 @@ impl Company {
 
     /// Makes room for whoever comes with a request and a word of an introduction.
     fn admit(&mut self, from: SocketAddr, request: NewRequest, now: Instant) {
-        let is_it = |search: &&Search| search.meeting == request.meeting && search.peer.number == request.from;
-        let Some(peer) = self.searches.iter().find(is_it).map(|search| search.peer.clone()) else { return };
+        let Some(peer) = self.introduced(request) else { return };
         if self.is_leaving {
             return;
         }
@@ -317,13 +344,14 @@ impl Company {
                 return self.on_request(at, request, now);
             }
             self.partners.remove(at);
-            self.wanted = Some(Who::Number(peer.number));
+            let who = Who::Number(peer.number);
+            self.wanted = Some(Wish { who, until: now + PATIENCE, why: Unreached::NoWay });
         }
-        self.meet(peer, from, now);
+        self.meet(peer, from, false, now);
     }
 
-    /// The other client at this address, as we know it or anew.
-    fn meet(&mut self, peer: Named, address: SocketAddr, now: Instant) -> Option<&mut Partner> {
+    /// The other client at this address, as we know it or anew. Room for a new one is made only for whom we want to talk to.
+    fn meet(&mut self, peer: Named, address: SocketAddr, is_wanted: bool, now: Instant) -> Option<&mut Partner> {
         // At an address lives one client at a time, and a client lives at one address: who was there before has gone.
         let is_past = |partner: &mut Partner| (partner.address == address) != (partner.peer.number == peer.number);
         for partner in self.partners.extract_if(.., is_past) {
@@ -336,6 +364,9 @@ impl Company {
         if let Some(at) = self.partners.iter().position(|partner| partner.address == address) {
             return self.partners.get_mut(at);
         }
+        if self.partners.len() >= PARTNERS_MAX && is_wanted {
+            self.make_room();
+        }
         if self.partners.len() >= PARTNERS_MAX {
             return None;
         }
@@ -343,6 +374,16 @@ impl Company {
         let first = self.config.first.saturating_add(elapsed);
         self.partners.push(Partner::new(peer, address, self.own.clone()?, first, now));
         self.partners.last_mut()
+    }
+
+    /// Forgets whom nobody waits for, or else who has asked us first.
+    fn make_room(&mut self) {
+        let oldest = |phase: Phase| self.partners.iter().position(|partner| partner.phase() == phase);
+        let Some(at) = oldest(Phase::Closed).or_else(|| oldest(Phase::Asked)) else { return };
+        let partner = self.partners.remove(at);
+        if partner.phase() == Phase::Asked {
+            self.events.push_back(Event::Withdrawn(partner.peer));
+        }
     }
 }
 

@@ -47,8 +47,14 @@ pub enum Event {
         /// The address that others reach us at, as the registry sees it.
         seen: SocketAddr,
     },
-    /// The registry will not have us.
+    /// The registry will not have us, and never had.
     JoinRefused(Refusal),
+    /// The registry had us and will not have us back now; told once. Chats go on, and it is tried again.
+    NotBack(Refusal),
+    /// The registry had us, and somebody else has our name now; we go on without one.
+    NameLost(ClientName),
+    /// The registry did not answer a question in time, or nothing that makes sense.
+    NoAnswer(Question),
     /// The registry does not answer; told once. Chats go on without it.
     RegistrySilent,
     /// It answers again.
@@ -164,18 +170,33 @@ pub enum Event {
     },
 }
 
+/// What the registry was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Who is here.
+    List,
+    /// Where somebody is.
+    LookUp(Who),
+}
+
 /// Why no way to somebody was found.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Unreached {
     /// The registry did not say where it is.
-    #[error("the registry does not answer")]
+    #[error("the registry did not say where it is")]
     RegistrySilent,
     /// The registry wants us to wait.
-    #[error("the registry says: too many questions, wait a little")]
+    #[error("you asked the registry too often; wait a little")]
     TooOften,
+    /// Too many ask for that one.
+    #[error("too many ask for it at the moment; try again in a few seconds")]
+    Busy,
     /// None of its addresses answered.
-    #[error("none of its addresses answered; perhaps both routers change ports for every peer")]
+    #[error("none of its addresses answered; it may be gone, or both routers change ports for every peer")]
     NoWay,
+    /// Too many chats are just being ended.
+    #[error("too many requests and chats are under way; try again in a few seconds")]
+    NoRoom,
 }
 
 /// Why a wish cannot be fulfilled now.

@@ -1,9 +1,10 @@
 //! Our place at the registry: joining, proving our address, saying that we are still here, asking, leaving.
 
+use super::questions::Questions;
 use crate::chat::{HERE_EVERY, PATIENCE, sending};
 use crate::packet::chat::{Answer, ClientName, Join, Refusal, Request, Token};
 use crate::packet::message::{self, Message, Unsayable};
-use crate::session::conversation::{self, Conversation, Policy};
+use crate::session::conversation::{self, Conversation, Policy, WAITING_MAX};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,12 +14,18 @@ use std::time::{Duration, Instant};
 pub(super) enum Event {
     /// We are in, for the first time or again.
     Registered { number: u64, name: Option<ClientName>, seen: SocketAddr },
-    /// We are not let in.
+    /// We are not let in, and never were.
     JoinRefused(Refusal),
+    /// We were in and may not come back now; told once, and tried again.
+    NotBack(Refusal),
+    /// We were in, and somebody else has our name now; we come back without it.
+    NameLost(ClientName),
     /// A question was answered, or somebody wants to meet us.
     Answer(Answer),
-    /// A question was not even acknowledged.
+    /// A question was not answered in time.
     Unanswered(Request),
+    /// The registry said something that makes no sense.
+    Nonsense,
     /// The registry has fallen silent, or has never spoken.
     Silent,
     /// It speaks again.
@@ -37,6 +44,8 @@ enum Phase {
     Member { next_here: Instant },
     /// We have said that we go.
     Leaving { until: Instant },
+    /// We were a member and may not come back now; then we try again.
+    Waiting { until: Instant },
     /// Not a member, and not on the way to be one.
     Outside,
 }
@@ -51,8 +60,11 @@ pub(super) struct Membership {
     conversation: Conversation,
     /// What was said and is not settled.
     said: BTreeMap<u64, Request>,
-    /// What is asked again as soon as we are in again.
+    /// What is asked as soon as we are in again.
     unasked: Vec<Request>,
+    questions: Questions,
+    /// We may not come back, and that was told.
+    is_refusal_told: bool,
     number: Option<u64>,
     silent_since: Option<Instant>,
     is_silence_told: bool,
@@ -72,6 +84,8 @@ impl Membership {
             conversation: Conversation::new(sending(first), Policy::InOrder),
             said: BTreeMap::new(),
             unasked: Vec::new(),
+            questions: Questions::default(),
+            is_refusal_told: false,
             number: None,
             silent_since: Some(now),
             is_silence_told: false,
@@ -93,8 +107,20 @@ impl Membership {
         self.join.name.as_ref()
     }
 
-    /// Asks the registry.
+    /// Asks the registry, at once or as soon as we are in again; in either case that ends within [`PATIENCE`].
     pub fn ask(&mut self, request: Request, now: Instant) -> Result<(), Unsayable> {
+        if matches!(self.phase, Phase::Member { .. }) {
+            self.say(request.clone(), now)?;
+        } else if self.unasked.len() < WAITING_MAX {
+            self.unasked.push(request.clone());
+        } else {
+            return Err(Unsayable::TooManyWaiting(WAITING_MAX));
+        }
+        self.questions.ask(request, now);
+        Ok(())
+    }
+
+    fn say(&mut self, request: Request, now: Instant) -> Result<(), Unsayable> {
         let seq = self.conversation.say(&request.to_string(), now)?;
         self.said.insert(seq, request);
         Ok(())
@@ -107,7 +133,8 @@ impl Membership {
             self.conversation.abandon();
             self.said.clear();
             self.unasked.clear();
-            if self.ask(Request::Leave, now).is_ok() {
+            self.questions.clear();
+            if self.say(Request::Leave, now).is_ok() {
                 self.phase = Phase::Leaving { until: now + PATIENCE };
                 return;
             }
@@ -116,6 +143,7 @@ impl Membership {
     }
 
     fn leave_unheard(&mut self) {
+        self.questions.clear();
         self.phase = Phase::Outside;
         self.number = None;
         self.events.push_back(Event::Left { acknowledged: false });
@@ -142,11 +170,11 @@ impl Membership {
         self.collect(now);
         match self.phase {
             Phase::Knocking { copies, due, .. } if now >= due => self.knock_again(copies, now),
-            Phase::Joining { until } if now >= until => self.knock(now),
+            Phase::Joining { until } | Phase::Waiting { until } if now >= until => self.knock(now),
             Phase::Member { next_here } if now >= next_here => {
                 // A question that is under way shows that we are here as well.
                 if self.conversation.is_idle() {
-                    let _ = self.ask(Request::Here, now);
+                    let _ = self.say(Request::Here, now);
                 }
                 self.phase = Phase::Member { next_here: now + HERE_EVERY };
             }
@@ -156,6 +184,10 @@ impl Membership {
         if self.silence_due().is_some_and(|due| now >= due) {
             self.is_silence_told = true;
             self.events.push_back(Event::Silent);
+        }
+        while let Some(request) = self.questions.expire(now) {
+            self.unasked.retain(|unasked| *unasked != request);
+            self.events.push_back(Event::Unanswered(request));
         }
     }
 
@@ -173,11 +205,11 @@ impl Membership {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let phase = match self.phase {
             Phase::Knocking { due, .. } => Some(due),
-            Phase::Joining { until } | Phase::Leaving { until } => Some(until),
+            Phase::Joining { until } | Phase::Leaving { until } | Phase::Waiting { until } => Some(until),
             Phase::Member { next_here } => Some(next_here),
             Phase::Outside => None,
         };
-        [phase, self.silence_due(), self.conversation.poll_timeout()].into_iter().flatten().min()
+        [phase, self.silence_due(), self.questions.due(), self.conversation.poll_timeout()].into_iter().flatten().min()
     }
 
     /// When it must be said that the registry is silent.
@@ -213,7 +245,7 @@ impl Membership {
             self.heard();
             self.conversation = Conversation::new(sending(self.fresh_number(now)), Policy::InOrder);
             let join = Join { token: Some(token), ..self.join.clone() };
-            self.phase = match self.ask(Request::Join(join), now) {
+            self.phase = match self.say(Request::Join(join), now) {
                 Ok(()) => Phase::Joining { until: now + PATIENCE },
                 Err(_) => Phase::Outside,
             };
@@ -254,8 +286,9 @@ impl Membership {
                 conversation::Event::GivenUp { seq, .. } => self.on_given_up(seq, now),
                 conversation::Event::Delivered { text, .. } => {
                     self.heard();
-                    if let Ok(answer) = text.parse() {
-                        self.on_answer(answer, now);
+                    match text.parse() {
+                        Ok(answer) => self.on_answer(answer, now),
+                        Err(_) => self.events.push_back(Event::Nonsense),
                     }
                 }
                 conversation::Event::Dropped { .. } | conversation::Event::Ignored { .. } => {}
@@ -268,31 +301,54 @@ impl Membership {
             Answer::Number { number, name, seen } => {
                 if let Phase::Joining { .. } | Phase::Member { .. } = self.phase {
                     self.number = Some(number);
+                    self.is_refusal_told = false;
                     // The same again, should we have to come back.
                     self.join.number = Some(number);
                     self.phase = Phase::Member { next_here: now + HERE_EVERY };
                     self.events.push_back(Event::Registered { number, name, seen });
                     for request in std::mem::take(&mut self.unasked) {
                         // There is room: the conversation has just begun.
-                        let _ = self.ask(request, now);
+                        let _ = self.say(request, now);
                     }
                 }
             }
-            Answer::Refused(refusal) if matches!(self.phase, Phase::Joining { .. }) => {
-                self.phase = Phase::Outside;
-                self.number = None;
-                self.events.push_back(Event::JoinRefused(refusal));
+            Answer::Refused(refusal) if matches!(self.phase, Phase::Joining { .. }) => self.on_refused(refusal, now),
+            // Somebody else may have asked for it.
+            Answer::Meet { .. } => {
+                self.questions.settle(&answer);
+                self.events.push_back(Event::Answer(answer));
             }
-            answer => self.events.push_back(Event::Answer(answer)),
+            answer if self.questions.settle(&answer) => self.events.push_back(Event::Answer(answer)),
+            // Too late: it was told that there is no answer.
+            _ => {}
         }
+    }
+
+    /// We are not let in. Who was in before has chats that go on, so he tries again.
+    fn on_refused(&mut self, refusal: Refusal, now: Instant) {
+        if self.number.is_none() {
+            self.phase = Phase::Outside;
+            return self.events.push_back(Event::JoinRefused(refusal));
+        }
+        if refusal == Refusal::NameTaken
+            && let Some(name) = self.join.name.take()
+        {
+            self.events.push_back(Event::NameLost(name));
+            return self.knock(now);
+        }
+        if !std::mem::replace(&mut self.is_refusal_told, true) {
+            self.events.push_back(Event::NotBack(refusal));
+        }
+        self.postpone_questions();
+        self.phase = Phase::Waiting { until: now + REFUSED_PAUSE };
     }
 
     fn on_given_up(&mut self, seq: u64, now: Instant) {
         match self.said.remove(&seq) {
             Some(Request::Join(_)) => self.knock(now),
             Some(Request::Leave) => self.leave_unheard(),
-            Some(Request::Here) | None => {}
-            Some(request) => self.events.push_back(Event::Unanswered(request)),
+            // A question ends by its own time.
+            Some(_) | None => {}
         }
         self.silent_since.get_or_insert(now.checked_sub(PATIENCE).unwrap_or(now));
     }
@@ -328,6 +384,9 @@ const KNOCK_MAX: Duration = Duration::from_secs(3);
 
 /// How far apart the numbers of copies of one join are whose tokens are taken: as long as tokens live, in microseconds.
 const KNOCKING_NUMBERS: u64 = 30_000_000;
+
+/// How long a member waits that may not come back, because the registry is full for instance.
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 /// Who says `Client Unknown` may lie; once in so long it is believed.
 const REJOIN_EVERY: Duration = Duration::from_secs(5);

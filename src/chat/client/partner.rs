@@ -10,10 +10,10 @@ use crate::chat::{HERE_EVERY, PATIENCE};
 use crate::packet::chat::{ClientName, Meeting, Talk};
 use crate::packet::message::{self, Message, Unsayable};
 use line::{Happening, Line};
-use phase::Said;
+use phase::{GONE_AFTER, LINGER, REQUEST_EVERY, Said, WITHDRAWN_AFTER};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The other client, at one address.
 #[derive(Debug)]
@@ -83,13 +83,13 @@ impl Partner {
         self.request(now);
     }
 
-    /// It wants to talk, by an attempt that the client knows. Where we want to as well, that is an agreement.
-    pub fn on_request(&mut self, request: NewRequest, now: Instant) {
-        let is_repeat = self.knows(request.meeting);
-        self.peer.name = request.name.or(self.peer.name.take());
+    /// It wants to talk, by an attempt that the client knows, and is `introduced` by the registry as this one (what it says of
+    /// itself counts for nothing). Where we want to as well, that is an agreement.
+    pub fn on_request(&mut self, meeting: Meeting, introduced: Option<Named>, now: Instant) {
+        let is_repeat = self.knows(meeting);
         match self.phase {
             Phase::Asking { .. } => {
-                self.learn(request.meeting);
+                self.learn(meeting);
                 self.accept(now);
             }
             // Our answer was lost for good, or is still on its way.
@@ -107,7 +107,8 @@ impl Partner {
                 if phase == Phase::Connected {
                     self.over(now, |peer| Event::Terminated { peer, by_peer: true });
                 }
-                self.learn(request.meeting);
+                self.learn(meeting);
+                self.peer = introduced.unwrap_or_else(|| self.peer.clone());
                 self.phase = Phase::Asked;
                 if phase != Phase::Asked {
                     self.events.push_back(Event::Requested(self.peer.clone()));
@@ -170,6 +171,9 @@ impl Partner {
     /// A datagram came from its address.
     pub fn handle_datagram(&mut self, datagram: &[u8], now: Instant) {
         match message::decode(datagram) {
+            Ok(Message::Text { text, .. }) if self.is_in_another_name(text) => {
+                self.events.push_back(Event::Nonsense { from: self.address, untold: 0 });
+            }
             // To acknowledge it would be to say that somebody reads it.
             Ok(Message::Text { seq, text }) if !self.heeds(seq, text) => {
                 if self.phase == Phase::Closed && !self.is_end_agreed {
@@ -234,6 +238,10 @@ impl Partner {
         self.is_talking || self.line.is_past(seq) || is_about_us()
     }
 
+    fn is_in_another_name(&self, text: &str) -> bool {
+        matches!(Talk::parse(text), Ok(Talk::Message { from, .. }) if from != self.peer.number)
+    }
+
     fn collect(&mut self, now: Instant) {
         while let Some(happening) = self.line.poll(now) {
             match happening {
@@ -258,7 +266,7 @@ impl Partner {
     fn on_talk(&mut self, seq: u64, talk: Talk<'_>, now: Instant) {
         let peer = self.peer.clone();
         match (talk, self.phase) {
-            (Talk::Request { from, meeting, name }, _) => self.requests.push_back(NewRequest { from, meeting, name }),
+            (Talk::Request { from, meeting, .. }, _) => self.requests.push_back(NewRequest { from, meeting }),
             (Talk::Accept { meeting, .. }, Phase::Asking { .. }) if self.knows(meeting) => self.on_connected(now),
             (Talk::Reject { meeting, reason, .. }, Phase::Asking { .. }) if self.knows(meeting) => {
                 self.close(now);
@@ -383,18 +391,6 @@ impl Partner {
         self.words.drain(..self.words.len().saturating_sub(WORDS_MAX));
     }
 }
-
-/// How often a request is repeated, as the exercise has it.
-const REQUEST_EVERY: Duration = Duration::from_secs(10);
-
-/// A request that was not repeated for three times as long is taken for withdrawn.
-const WITHDRAWN_AFTER: Duration = Duration::from_secs(35);
-
-/// A peer that was not heard of in so long is gone: two signs of life and the time to repeat the third.
-const GONE_AFTER: Duration = Duration::from_secs(2 * HERE_EVERY.as_secs() + PATIENCE.as_secs());
-
-/// For so long after the end what comes again is acknowledged again.
-const LINGER: Duration = Duration::from_secs(2 * PATIENCE.as_secs());
 
 /// Words of attempts that are remembered of one peer: both may have asked, more than once.
 const WORDS_MAX: usize = 4;

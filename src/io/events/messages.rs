@@ -3,6 +3,7 @@
 use crate::name::Printable;
 use serde::Serialize;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Something worth telling of messages; the field `event` has its kind, as in all notes.
 #[derive(Clone, Debug, Serialize)]
@@ -100,6 +101,11 @@ impl MessageNote {
     pub fn is_failure(&self) -> bool {
         matches!(self, MessageNote::Unanswered { .. })
     }
+}
+
+/// A duration as JSON has it: milliseconds, to the microsecond. Clocks tell no more, and nobody reads it.
+pub fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// A note as a person reads it.

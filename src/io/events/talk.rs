@@ -51,6 +51,26 @@ pub enum TalkNote {
         /// The program's exit code.
         exit_code: u8,
     },
+    /// The registry had us and will not have us back now; it is tried again.
+    NotBack {
+        /// Its word for why.
+        refusal: &'static str,
+        /// In a sentence.
+        reason: String,
+    },
+    /// The registry had us, and somebody else has our name now.
+    NameLost {
+        /// The name.
+        name: String,
+    },
+    /// The registry did not answer a question in time.
+    NoAnswer {
+        /// The command that asked it.
+        command: &'static str,
+        /// Whom it was about.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        who: Option<String>,
+    },
     /// The registry does not answer.
     RegistrySilent {
         /// In a sentence.
@@ -299,6 +319,9 @@ impl TalkNote {
         matches!(
             self,
             TalkNote::JoinRefused { .. }
+                | TalkNote::NotBack { .. }
+                | TalkNote::NameLost { .. }
+                | TalkNote::NoAnswer { .. }
                 | TalkNote::RegistrySilent { .. }
                 | TalkNote::NotDelivered { .. }
                 | TalkNote::FileFailed { .. }

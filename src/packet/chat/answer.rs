@@ -82,10 +82,12 @@ pub enum Refusal {
     TooMany,
     /// Asked too often; later, please.
     TooOften,
+    /// Others have asked for the same client too often; later, please.
+    Busy,
 }
 
 impl Refusal {
-    const ALL: [Refusal; 4] = [Refusal::NameTaken, Refusal::Full, Refusal::TooMany, Refusal::TooOften];
+    const ALL: [Refusal; 5] = [Refusal::NameTaken, Refusal::Full, Refusal::TooMany, Refusal::TooOften, Refusal::Busy];
 
     /// The word for it on the wire.
     pub fn word(self) -> &'static str {
@@ -94,6 +96,7 @@ impl Refusal {
             Refusal::Full => "full",
             Refusal::TooMany => "too-many",
             Refusal::TooOften => "too-often",
+            Refusal::Busy => "busy",
         }
     }
 }

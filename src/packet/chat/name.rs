@@ -5,6 +5,8 @@ use crate::name::is_hidden;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 use thiserror::Error;
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// A client's name: safe to print, one word, and never to be taken for a number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +27,9 @@ pub enum BadName {
         /// Which.
         character: char,
     },
+    /// Nobody could say it.
+    #[error("a name has at least one letter or digit")]
+    Unspeakable,
     /// It looks like a number.
     #[error("a name is no number: clients have numbers besides")]
     Number,
@@ -39,9 +44,10 @@ impl ClientName {
         &self.0
     }
 
-    /// The name as it is compared: two that differ only in case are one.
+    /// The name as it is compared: two that differ only in case, in how their characters are composed, or in width (Unicode's
+    /// form NFKC) are one. Letters of two scripts that only look alike are two.
     pub fn folded(&self) -> String {
-        self.0.to_lowercase()
+        folded(&self.0)
     }
 }
 
@@ -55,14 +61,18 @@ impl FromStr for ClientName {
         if text.len() > NAME_BYTES {
             return Err(BadName::TooLong(text.len()));
         }
-        let forbidden = |character: &char| is_hidden(*character) || character.is_whitespace() || *character == ',';
-        if let Some(character) = text.chars().find(forbidden) {
+        // What a compatibility character stands for counts as well: a full-width comma is a comma.
+        let folded = folded(text);
+        if let Some(character) = text.chars().chain(folded.chars()).find(|character| is_forbidden(*character)) {
             return Err(BadName::Forbidden { character });
         }
-        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        if folded.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(BadName::Number);
         }
-        if RESERVED.iter().any(|word| word.eq_ignore_ascii_case(text)) {
+        if !folded.chars().any(is_letter_or_digit) {
+            return Err(BadName::Unspeakable);
+        }
+        if RESERVED.iter().any(|word| word.eq_ignore_ascii_case(&folded)) {
             return Err(BadName::Reserved);
         }
         Ok(Self(text.to_owned()))
@@ -73,6 +83,24 @@ impl Display for ClientName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Upper case first: where several small letters have one capital (the Greek sigmas), they are one.
+fn folded(text: &str) -> String {
+    text.nfkc().collect::<String>().to_uppercase().to_lowercase().nfkc().collect()
+}
+
+/// Whether a character would break a text or a terminal, is not seen, or means nothing that everybody agrees on.
+fn is_forbidden(character: char) -> bool {
+    is_hidden(character)
+        || character.is_whitespace()
+        || matches!(character, ',' | BLANK_BRAILLE)
+        || character.general_category_group() == GeneralCategoryGroup::Other
+}
+
+fn is_letter_or_digit(character: char) -> bool {
+    character.general_category_group() == GeneralCategoryGroup::Letter
+        || character.general_category() == GeneralCategory::DecimalNumber
 }
 
 /// Whom somebody means: a client's number or its name.
@@ -104,6 +132,9 @@ impl Display for Who {
     }
 }
 
+/// The pattern without dots: a symbol that nobody sees.
+const BLANK_BRAILLE: char = '\u{2800}';
+
 /// What stands in an answer where a client may stand as well (`Client List ...`, `Client bob Inactive`).
 const RESERVED: [&str; 6] = ["Token", "Unknown", "Number", "Refused", "List", "Meet"];
 
@@ -116,7 +147,19 @@ mod tests {
 
     #[test]
     fn a_name_is_one_printable_word_that_is_no_number() {
-        for good in ["alice", "Zoë", "r2d2", "2b", "-", "a=b", "名前", &"x".repeat(NAME_BYTES)] {
+        for good in [
+            "alice",
+            "Zoë",
+            "r2d2",
+            "2b",
+            "-1",
+            "a=b",
+            "名前",
+            "Нина",
+            "x🎉",
+            "zo\u{65}\u{308}",
+            &"x".repeat(NAME_BYTES),
+        ] {
             assert_eq!(good.parse::<ClientName>().map(|name| name.to_string()), Ok(good.to_owned()));
         }
         for (bad, why) in [
@@ -126,12 +169,41 @@ mod tests {
             ("a\u{1b}[2J", BadName::Forbidden { character: '\u{1b}' }),
             ("a\u{202e}b", BadName::Forbidden { character: '\u{202e}' }),
             ("a\u{3000}b", BadName::Forbidden { character: '\u{3000}' }),
+            ("a\u{ff0c}b", BadName::Forbidden { character: ',' }),
+            ("a\u{ad}b", BadName::Forbidden { character: '\u{ad}' }),
+            ("\u{3164}", BadName::Forbidden { character: '\u{3164}' }),
+            ("a\u{fe0f}", BadName::Forbidden { character: '\u{fe0f}' }),
+            ("a\u{e0041}", BadName::Forbidden { character: '\u{e0041}' }),
+            ("a\u{e000}", BadName::Forbidden { character: '\u{e000}' }),
+            ("a\u{2800}", BadName::Forbidden { character: '\u{2800}' }),
+            ("a\u{378}", BadName::Forbidden { character: '\u{378}' }),
+            ("-", BadName::Unspeakable),
+            ("\u{308}", BadName::Unspeakable),
+            ("...", BadName::Unspeakable),
             ("007", BadName::Number),
+            ("\u{ff17}", BadName::Number),
+            ("\u{ff4c}ist", BadName::Reserved),
             ("list", BadName::Reserved),
             (&"é".repeat(33), BadName::TooLong(66)),
         ] {
             assert_eq!(bad.parse::<ClientName>(), Err(why), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn names_that_look_alike_are_one_and_scripts_are_not_compared() {
+        let folded = |name: &str| name.parse::<ClientName>().expect("a name").folded();
+        for (one, other) in [
+            ("alice", "ALICE"),
+            ("zo\u{eb}", "zoe\u{308}"),
+            ("bob", "\u{ff42}\u{ff4f}\u{ff42}"),
+            ("straße", "STRASSE"),
+            ("σίσυφος", "ΣΊΣΥΦΟΣ"),
+            ("e\u{301}va", "ÉVA"),
+        ] {
+            assert_eq!(folded(one), folded(other), "{one} {other}");
+        }
+        assert_ne!(folded("bob"), folded("b\u{43e}b"), "a Cyrillic letter is another letter");
     }
 
     #[test]

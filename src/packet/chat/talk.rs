@@ -15,7 +15,7 @@ pub enum Talk<'a> {
         from: u64,
         /// The registry's word for this attempt.
         meeting: Meeting,
-        /// What it is called.
+        /// What it calls itself; nobody believes it, since the registry has said who it is.
         name: Option<ClientName>,
     },
     /// `Connection Accept <n> meeting=<meeting>`: yes. This and the next two name the attempt, so that a straggler of an earlier
@@ -92,7 +92,9 @@ impl<'a> Talk<'a> {
         let from = || number(digits, "the number");
         Ok(match (first, second) {
             ("Connection", "Request") => {
-                Talk::Request { from: from()?, meeting: meeting(rest)?, name: Fields(rest).parse("name")? }
+                // Nobody is called what he calls himself here, so that a bad name spoils nothing.
+                let name = Fields(rest).parse("name").ok().flatten();
+                Talk::Request { from: from()?, meeting: meeting(rest)?, name }
             }
             ("Connection", "Accept") => Talk::Accept { from: from()?, meeting: meeting(rest)? },
             ("Connection", "Reject") => {

@@ -417,12 +417,9 @@ mod tests {
             let error = sealer.begin(TO, number, 1200, &mut out).err();
             assert_eq!(error, Some(SealError::BadNumber(number)));
         }
+        // Nothing was sealed with it.
         drop(sealer.begin(TO, 6, 1200, &mut out));
-        assert_eq!(
-            sealer.begin(TO, 6, 1200, &mut out).err(),
-            Some(SealError::BadNumber(6)),
-            "also when it was dropped"
-        );
+        assert!(sealer.begin(TO, 6, 1200, &mut out).is_ok(), "one that was dropped has not used its number");
         assert_eq!(sealer.begin(TO, 7, PACKET_MIN - 1, &mut out).err(), Some(SealError::NoRoom));
         assert_eq!(out, [1, 2, 3]);
     }

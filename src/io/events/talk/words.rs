@@ -15,9 +15,20 @@ impl Person {
 /// A note as a person reads it: what the other side says begins with its name, everything else with a star.
 pub(in crate::io::events) fn sentence(note: &TalkNote) -> String {
     match note {
-        TalkNote::Message { peer, text, .. } => format!("{}: {}", peer.speaker(), Printable(text)),
+        TalkNote::Message { peer, text, .. } => format!("{}: {}", peer.speaker(), shown(text)),
         TalkNote::Clients { total, clients } => list_sentence(*total, clients),
         note => format!("* {}", starred(note).or_else(|| file_sentence(note)).unwrap_or_default()),
+    }
+}
+
+/// What the other side says, as far as anybody reads it at a glance.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => {
+            let (beginning, rest) = text.split_at(end);
+            format!("{}… ({} more)", Printable(beginning), rest.chars().count())
+        }
+        None => Printable(text).to_string(),
     }
 }
 
@@ -25,9 +36,17 @@ fn starred(note: &TalkNote) -> Option<String> {
     Some(match note {
         TalkNote::Registered { own, seen } => format!("you are {own}, seen at {seen}"),
         TalkNote::JoinRefused { reason, .. }
+        | TalkNote::NotBack { reason, .. }
         | TalkNote::RegistrySilent { reason, .. }
         | TalkNote::Misunderstood { reason }
         | TalkNote::NotDone { reason, .. } => reason.clone(),
+        TalkNote::NameLost { name } => {
+            format!("somebody else is called {} now; you are here by your number only", Printable(name))
+        }
+        TalkNote::NoAnswer { command, who } => {
+            let who = who.as_ref().map(|who| format!(" {}", Printable(who))).unwrap_or_default();
+            format!("the registry did not answer: {command}{who}")
+        }
         TalkNote::RegistryBack => "the registry answers again".into(),
         TalkNote::Found { peer, addresses } => {
             let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
@@ -50,7 +69,7 @@ fn starred(note: &TalkNote) -> Option<String> {
             let again = if *attempts > 1 { format!(", sent {attempts} times") } else { String::new() };
             format!("message {number} has arrived ({took_ms:.2} ms{again})")
         }
-        TalkNote::NotDelivered { text, .. } => format!("not delivered: {}", Printable(text)),
+        TalkNote::NotDelivered { text, .. } => format!("not delivered: {}", shown(text)),
         TalkNote::Terminated { peer, by_peer: true } => format!("{peer} has ended the chat"),
         TalkNote::Terminated { peer, by_peer: false } => format!("the chat with {peer} is over"),
         TalkNote::Gone { peer } => format!("{peer} is not heard any more; the chat is over"),
@@ -91,7 +110,7 @@ fn file_sentence(note: &TalkNote) -> Option<String> {
             format!("{file} {what}: {size} in {seconds:.2} s ({rate}), {again}verified")
         }
         TalkNote::FileFailed { file, reason, .. } => {
-            format!("{} came to nothing: {}", Printable(file), Printable(reason))
+            format!("{} came to nothing: {}", Printable(file), shown(reason))
         }
         _ => return None,
     })
@@ -99,7 +118,7 @@ fn file_sentence(note: &TalkNote) -> Option<String> {
 
 /// `: not now`, or nothing.
 fn because(reason: &str) -> String {
-    if reason.is_empty() { String::new() } else { format!(": {}", Printable(reason)) }
+    if reason.is_empty() { String::new() } else { format!(": {}", shown(reason)) }
 }
 
 fn list_sentence(total: u64, clients: &[Person]) -> String {
@@ -117,6 +136,9 @@ fn list_sentence(total: u64, clients: &[Person]) -> String {
     }
     text
 }
+
+/// Characters of a text of the other side's that are shown: a screen full. Programs get all of it.
+const SHOWN: usize = 2000;
 
 #[cfg(test)]
 mod tests {
@@ -139,6 +161,15 @@ mod tests {
         let file = "a\u{7}\n.jpg".to_owned();
         let shown = sentence(&TalkNote::FileOffered { peer: bob(), file, size: 1 });
         assert_eq!(shown, "* bob (2) offers the file a\\u{7}\\u{a}.jpg (1 byte): accept or reject");
+    }
+
+    #[test]
+    fn of_a_long_text_the_beginning_is_shown() {
+        for (characters, shown) in [(2000, "é".repeat(2000)), (2007, format!("{}… (7 more)", "é".repeat(2000)))] {
+            let note = TalkNote::Message { peer: bob(), number: 7, text: "é".repeat(characters) };
+            assert_eq!(sentence(&note), format!("bob: {shown}"));
+            assert!(serde_json::to_string(&note).unwrap().contains(&"é".repeat(characters)));
+        }
     }
 
     #[test]
