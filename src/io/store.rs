@@ -422,7 +422,7 @@ mod tests {
         for error in [err(store.admit(&name("b"), size)), err(store.create(&name("b"), size))] {
             assert_eq!(error.kind(), ErrorKind::NoSpace);
             let sentence = error.to_string();
-            assert!(sentence.starts_with("\"b\" needs ") && sentence.contains("stay in reserve"), "{sentence}");
+            assert!(sentence.starts_with("\"b\" needs ") && sentence.contains("besides a reserve"), "{sentence}");
         }
         ok(store.create(&name("small"), 1));
         drop(first);

@@ -51,8 +51,8 @@ fn a_file_that_does_not_fit_is_refused_at_its_start() {
     let here = Folder::new();
     let (mut server, address) = Program::server(disk.0.path(), &[]);
     let (local, _) = here.file("f", 9_000_000);
-    let ended = copy(address, &local, "f", &[]).expect(4).saying("\"f\" needs 9000000 bytes, and ");
-    ended.saying("free here; free some or send less");
+    let ended = copy(address, &local, "f", &[]).expect(4).saying("\"f\" needs 9000000 bytes, ");
+    ended.saying("are left here besides a reserve of 16 MiB; free some or send less");
     assert!(disk.0.names().is_empty());
     expect_alive(&mut server, address, &here, &disk.0);
 }
@@ -107,7 +107,7 @@ fn a_disk_that_fills_up_in_mid_transfer_ends_it_with_the_reason() {
 
         // Nothing fits now, not even a little; and that is said, too.
         let (small, _) = here.file("small", 7000);
-        copy(address, &small, "small", &[]).expect(4).saying("free here");
+        copy(address, &small, "small", &[]).expect(4).saying("left here");
         fs::remove_file(disk.0.at("filler")).expect("it is there");
         expect_alive(&mut server, address, &here, &disk.0);
     }

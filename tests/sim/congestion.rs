@@ -59,6 +59,7 @@ fn bbr_fills_the_line_also_where_packets_are_lost_before_it() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes long; cargo test --release --test sim runs it")]
 fn bbr_sees_that_a_shallow_queue_overflows() {
     for (rate, rtt, queue, steady_min) in [
         (100, 40, 64_000, 93.0),
@@ -80,6 +81,7 @@ fn bbr_sees_that_a_shallow_queue_overflows() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes long; cargo test --release --test sim runs it")]
 fn jitter_and_bursts_of_losses_do_not_make_bbr_slow() {
     for rtt in [40, 100] {
         for (jitter, burst) in [(rtt / 2, None), (0, BURSTS), (rtt / 2, BURSTS)] {
@@ -97,6 +99,7 @@ fn jitter_and_bursts_of_losses_do_not_make_bbr_slow() {
 /// At 100 ms a CUBIC that begins together with us is overrun in slow start and takes minutes to recover; there it
 /// begins first.
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes long; cargo test --release --test sim runs it")]
 fn bbr_and_a_tcp_share_the_line() {
     for (rate, rtt, begins) in
         [(100, 20, 0), (100, 40, 0), (100, 40, 3), (100, 100, 3), (10, 20, 0), (10, 40, 0), (10, 100, 0)]
@@ -111,6 +114,7 @@ fn bbr_and_a_tcp_share_the_line() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes long; cargo test --release --test sim runs it")]
 fn four_bbr_share_evenly() {
     for rtt in [20, 40, 100] {
         for queue in [0.5, 1.0, 4.0] {
@@ -139,6 +143,7 @@ fn bbr_alone_fills_no_deep_queue() {
 /// RFC 9438 section 5.1 for losses at even distances, and for its Reno-friendly region the square root law, which CUBIC's
 /// growth and cut are made to keep.
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes long; cargo test --release --test sim runs it")]
 fn the_window_of_cubic_is_that_of_its_formula() {
     for (rtt_ms, loss, is_reno) in [(100, 1e-4, false), (100, 3e-4, false), (10, 1e-3, true), (10, 3e-3, true)] {
         let path = Path { loss, ..Path::clean(1000 * MBIT, rtt_ms, 1.0) };

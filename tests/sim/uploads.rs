@@ -289,7 +289,7 @@ fn a_client_that_moves_is_followed() {
 
 #[test]
 fn a_slow_disk_holds_the_sender_back_and_nothing_breaks() {
-    let mut plan = Plan::new("rate=1gbit,delay=1ms", 40_000_000);
+    let mut plan = Plan::new("rate=1gbit,delay=1ms", if cfg!(debug_assertions) { 10_000_000 } else { 100_000_000 });
     plan.disk = Duration::from_millis(500);
     run(&plan, 1);
 }

@@ -157,9 +157,7 @@ pub(super) enum Cause {
     Skipped,
     #[error("was withdrawn by the sender: {reason}")]
     Withdrawn { reason: String },
-    #[error(
-        "needs {size} bytes, and {free} are left for files here (16 MiB stay in reserve); free some space or send less"
-    )]
+    #[error("needs {size} bytes, {free} are left here besides a reserve of 16 MiB; free some or send less")]
     NoSpace { size: u64, free: u64 },
     #[error("stopped because {0}; free some space or send less")]
     Full(&'static str),
