@@ -2,12 +2,12 @@
 //! woken.
 
 use crate::packet::windowed::{ConnectionId, Datagram, Header, RESET_MAX, reset};
+use crate::session::handshake::seeds::Seeds;
 use crate::session::handshake::{Accepted, PublicKey, Server, Verdict, server};
 use crate::session::network;
 use crate::session::windowed::acks::Ecn;
 use crate::session::windowed::connection::Batch;
 use crate::session::windowed::reception::{self, Reception};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -68,7 +68,7 @@ pub struct Harbour {
     /// Who may have something to send.
     restless: BTreeSet<ConnectionId>,
     last_id: u64,
-    throws: u64,
+    seeds: Seeds,
     answers: VecDeque<(SocketAddr, Vec<u8>)>,
     events: VecDeque<Event>,
 }
@@ -86,6 +86,7 @@ impl Harbour {
     /// Nobody is there.
     pub fn new(config: Config, greeting: server::Config, now: Instant) -> Self {
         Self {
+            seeds: Seeds::new(&config.seed),
             config,
             greeter: Server::new(greeting, now),
             berths: BTreeMap::new(),
@@ -93,7 +94,6 @@ impl Harbour {
             alarms: BTreeSet::new(),
             restless: BTreeSet::new(),
             last_id: 0,
-            throws: 0,
             answers: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -195,7 +195,7 @@ impl Harbour {
             return;
         }
         if from != berth.reception.peer() {
-            let bytes = dice(&self.config.seed, &mut self.throws);
+            let bytes = self.seeds.bytes();
             let mut out = Vec::new();
             if let Some(berth) = self.berths.get_mut(&header.to)
                 && berth.reception.handle_stranger(from, bytes, &mut out).is_some()
@@ -209,9 +209,10 @@ impl Harbour {
     /// Tells whoever thinks that there is a connection that there is none.
     fn answer_unknown(&mut self, from: SocketAddr, id: ConnectionId, length: usize) {
         let mut random = [0; RESET_MAX];
-        for chunk in random.chunks_mut(8) {
-            let bytes: [u8; 8] = dice(&self.config.seed, &mut self.throws);
-            chunk.copy_from_slice(bytes.get(..chunk.len()).unwrap_or_default());
+        for chunk in random.chunks_mut(32) {
+            for (byte, given) in chunk.iter_mut().zip(self.seeds.seed().iter()) {
+                *byte = *given;
+            }
         }
         if self.answers.len() < ANSWERS_MAX && !self.greeter.is_pending(id) {
             let answer = reset(length, &self.greeter.reset_token(id), &random);
@@ -226,11 +227,7 @@ impl Harbour {
         let is_full =
             self.berths.len() >= self.config.max_transfers || neighbours >= self.config.max_transfers_per_network;
         let (name, peer, client) = (accepted.id, accepted.peer, accepted.client);
-        let [first, second]: [[u8; 8]; 2] = std::array::from_fn(|_| dice(&self.config.seed, &mut self.throws));
-        let mut seed = [0; 16];
-        for (byte, random) in seed.iter_mut().zip(first.into_iter().chain(second)) {
-            *byte = random;
-        }
+        let seed = self.seeds.bytes();
         let mut reception = Reception::new(accepted, self.config.mtu_max, self.config.timeout, seed, now);
         self.last_id += 1;
         let id = self.last_id;
@@ -279,17 +276,6 @@ impl Harbour {
         }
         self.restless.remove(&name);
     }
-}
-
-/// Eight bytes that nobody can guess.
-fn dice(seed: &[u8; 32], throws: &mut u64) -> [u8; 8] {
-    *throws += 1;
-    let digest = Sha256::new().chain_update(seed).chain_update(throws.to_be_bytes()).finalize();
-    let mut bytes = [0; 8];
-    for (byte, random) in bytes.iter_mut().zip(digest) {
-        *byte = random;
-    }
-    bytes
 }
 
 /// The server has no place.
