@@ -8,4 +8,5 @@ pub mod copy;
 pub mod echo;
 pub mod exit;
 pub mod link;
+pub mod send;
 pub mod serve;

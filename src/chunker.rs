@@ -1,9 +1,11 @@
 //! A file cut into chunks and hashed as it flows, and chunks gathered into blocks again.
 
+pub mod answers;
 pub mod digests;
 pub mod layout;
 pub mod manifest;
 mod records;
+pub mod request;
 
 use crate::codec;
 use sha2::{Digest, Sha256};

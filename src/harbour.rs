@@ -4,10 +4,10 @@
 use crate::packet::windowed::{ConnectionId, Datagram, Header, RESET_MAX, reset};
 use crate::session::handshake::seeds::Seeds;
 use crate::session::handshake::{Accepted, PublicKey, Server, Verdict, server};
-use crate::session::network;
 use crate::session::windowed::acks::Ecn;
 use crate::session::windowed::connection::Batch;
 use crate::session::windowed::reception::{self, Reception};
+use crate::session::{Via, network};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -51,6 +51,8 @@ pub enum Event {
 /// Datagrams on their way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shipment {
+    /// The way they leave by: from the address that the client spoke to.
+    pub via: Via,
     /// Where they go.
     pub to: SocketAddr,
     /// How they are cut.
@@ -69,15 +71,18 @@ pub struct Harbour {
     restless: BTreeSet<ConnectionId>,
     last_id: u64,
     seeds: Seeds,
-    answers: VecDeque<(SocketAddr, Vec<u8>)>,
+    answers: VecDeque<(Via, SocketAddr, Vec<u8>)>,
     events: VecDeque<Event>,
 }
 
 /// A transfer at its place.
 struct Berth {
     id: u64,
+    via: Via,
     reception: Reception,
     alarm: Option<Instant>,
+    /// The client has said good-bye, or fallen silent.
+    is_over: bool,
     /// It goes then, whether the client has said good-bye or not.
     leaves_at: Option<Instant>,
 }
@@ -109,15 +114,41 @@ impl Harbour {
         self.berths.len()
     }
 
+    /// Whether a client has yet to hear that all is done.
+    pub fn is_unheard(&self) -> bool {
+        self.berths.values().any(|berth| berth.leaves_at.is_some() && !berth.is_over)
+    }
+
     /// A datagram of the windowed mode came. It is used up.
-    pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &mut [u8], ecn: Option<Ecn>, now: Instant) {
+    pub fn handle_datagram(&mut self, via: Via, from: SocketAddr, datagram: &mut [u8], ecn: Option<Ecn>, now: Instant) {
         if let Ok(Datagram::Packet(header)) = Datagram::decode(datagram) {
-            return self.handle_packet(from, &header, datagram, ecn, now);
+            return self.handle_packet((via, from), &header, datagram, ecn, now);
         }
         match self.greeter.handle_datagram(from, datagram, now) {
             Verdict::Ignored => {}
-            Verdict::Answer(answer) => self.answers.push_back((from, answer)),
-            Verdict::Accepted(accepted) => self.open(*accepted, now),
+            Verdict::Answer(answer) => self.answers.push_back((via, from, answer)),
+            Verdict::Accepted(accepted) => self.open(via, *accepted, now),
+        }
+    }
+
+    /// The kernel would not send a datagram of this length to a client.
+    pub fn handle_refused(&mut self, to: SocketAddr, size: usize, now: Instant) {
+        let is_there = |(_, berth): &(&ConnectionId, &Berth)| berth.reception.peer() == to;
+        let names: Vec<ConnectionId> = self.berths.iter().filter(is_there).map(|(name, _)| *name).collect();
+        for name in names {
+            if let Some(berth) = self.berths.get_mut(&name) {
+                berth.reception.handle_refused(size, now);
+            }
+            self.stir(name, now);
+        }
+    }
+
+    /// All transfers end, for this reason; nobody else is let in.
+    pub fn handle_shutdown(&mut self, reason: &str, now: Instant) {
+        self.config.max_transfers = 0;
+        let ids: Vec<u64> = self.names.keys().copied().collect();
+        for id in ids {
+            self.with(id, now, |reception| reception.handle_abort(GOING, reason));
         }
     }
 
@@ -162,17 +193,17 @@ impl Harbour {
 
     /// Appends the next datagrams to `out`.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>, now: Instant) -> Option<Shipment> {
-        if let Some((to, bytes)) = self.answers.pop_front() {
+        if let Some((via, to, bytes)) = self.answers.pop_front() {
             out.extend_from_slice(&bytes);
-            return Some(Shipment { to, batch: Batch { segment: bytes.len(), is_markable: false } });
+            return Some(Shipment { via, to, batch: Batch { segment: bytes.len(), is_markable: false } });
         }
         while let Some(name) = self.restless.first().copied() {
             if let Some(berth) = self.berths.get_mut(&name) {
                 let batch = berth.reception.poll_transmit(out, now);
-                let to = berth.reception.peer();
+                let (via, to) = (berth.via, berth.reception.peer());
                 self.collect(name, now);
                 if let Some(batch) = batch {
-                    return Some(Shipment { to, batch });
+                    return Some(Shipment { via, to, batch });
                 }
             }
             self.restless.remove(&name);
@@ -187,27 +218,36 @@ impl Harbour {
         [alarm, self.greeter.poll_timeout()].into_iter().flatten().min()
     }
 
-    fn handle_packet(&mut self, from: SocketAddr, header: &Header, packet: &mut [u8], ecn: Option<Ecn>, now: Instant) {
+    fn handle_packet(
+        &mut self,
+        (via, from): (Via, SocketAddr),
+        header: &Header,
+        packet: &mut [u8],
+        ecn: Option<Ecn>,
+        now: Instant,
+    ) {
         let Some(berth) = self.berths.get_mut(&header.to) else {
-            return self.answer_unknown(from, header.to, packet.len());
+            return self.answer_unknown(via, from, header.to, packet.len());
         };
         if berth.reception.handle_packet(header, packet, ecn, now).is_err() {
             return;
         }
-        if from != berth.reception.peer() {
+        if from == berth.reception.peer() {
+            berth.via = via;
+        } else {
             let bytes = self.seeds.bytes();
             let mut out = Vec::new();
             if let Some(berth) = self.berths.get_mut(&header.to)
                 && berth.reception.handle_stranger(from, bytes, &mut out).is_some()
             {
-                self.answers.push_back((from, out));
+                self.answers.push_back((via, from, out));
             }
         }
         self.stir(header.to, now);
     }
 
     /// Tells whoever thinks that there is a connection that there is none.
-    fn answer_unknown(&mut self, from: SocketAddr, id: ConnectionId, length: usize) {
+    fn answer_unknown(&mut self, via: Via, from: SocketAddr, id: ConnectionId, length: usize) {
         let mut random = [0; RESET_MAX];
         for chunk in random.chunks_mut(32) {
             for (byte, given) in chunk.iter_mut().zip(self.seeds.seed().iter()) {
@@ -216,11 +256,11 @@ impl Harbour {
         }
         if self.answers.len() < ANSWERS_MAX && !self.greeter.is_pending(id) {
             let answer = reset(length, &self.greeter.reset_token(id), &random);
-            self.answers.extend(answer.map(|bytes| (from, bytes)));
+            self.answers.extend(answer.map(|bytes| (via, from, bytes)));
         }
     }
 
-    fn open(&mut self, accepted: Accepted, now: Instant) {
+    fn open(&mut self, via: Via, accepted: Accepted, now: Instant) {
         let home = |peer: SocketAddr| network(peer.ip());
         let neighbours =
             self.berths.values().filter(|berth| home(berth.reception.peer()) == home(accepted.peer)).count();
@@ -237,7 +277,7 @@ impl Harbour {
             self.events.push_back(Event::Opened { id, peer, client });
         }
         let leaves_at = is_full.then(|| now + FAREWELL);
-        self.berths.insert(name, Berth { id, reception, alarm: None, leaves_at });
+        self.berths.insert(name, Berth { id, via, reception, alarm: None, is_over: false, leaves_at });
         self.names.insert(id, name);
         self.stir(name, now);
     }
@@ -252,6 +292,7 @@ impl Harbour {
         let Some(berth) = self.berths.get_mut(&name) else { return };
         while let Some(event) = berth.reception.poll_event() {
             if matches!(event, reception::Event::Over(_)) {
+                berth.is_over = true;
                 berth.leaves_at = Some(berth.leaves_at.unwrap_or(now + FAREWELL).min(now + FAREWELL));
             }
             self.events.push_back(Event::Happened { id: berth.id, event });
@@ -280,6 +321,9 @@ impl Harbour {
 
 /// The server has no place.
 pub const FULL: u64 = 0x100;
+
+/// The server ends.
+pub const GOING: u64 = 0x101;
 
 /// For so long after its end what a client repeats is answered once more.
 const FAREWELL: Duration = Duration::from_secs(10);

@@ -5,6 +5,7 @@ mod script;
 pub use script::FALSE_SOCKET;
 
 use crate::endpoint::{Endpoint, Event};
+use crate::harbour::Harbour;
 use crate::packet::Packet;
 use crate::packet::lab::Message;
 use crate::session::{Machine, Transmit, Via, is_offer};
@@ -22,6 +23,11 @@ pub trait Serving: Machine {
 
     /// The next event of the endpoint.
     fn poll_event(&mut self, now: Instant) -> Option<Event>;
+
+    /// The windowed transfers beside it, if it takes any.
+    fn harbour(&mut self) -> Option<&mut Harbour> {
+        None
+    }
 
     /// What was done to a transfer's peer, and what the peer did; `None` for an honest server.
     fn account(&self, peer: SocketAddr) -> Option<Account>;

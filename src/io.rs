@@ -17,5 +17,6 @@ pub mod source;
 pub mod sources;
 pub mod spool;
 pub mod store;
+pub mod trees;
 pub mod udp;
 pub mod workers;

@@ -27,6 +27,7 @@ pub mod echo;
 pub mod endpoint;
 pub mod harbour;
 pub mod hostile;
+pub mod porter;
 pub mod relay;
 pub mod tap;
 

@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["session", "trace"],
     &["endpoint", "echo", "relay", "harbour"],
     &["hostile", "chat"],
-    &["tap"],
+    &["tap", "porter"],
     &["io"],
     &["app"],
 ];
@@ -40,7 +40,7 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("maud", &["app/check/page.rs"]),
     ("glob", &["app/check/subject.rs"]),
     ("anyhow", &["app/exit.rs", "bin/"]),
-    ("indicatif", &["io/board.rs", "io/progress.rs", "io/events.rs"]),
+    ("indicatif", &["io/board.rs", "io/progress.rs", "io/events.rs", "io/events/"]),
     ("rustyline", &["io/lines.rs", "io/lines/"]),
     ("unicode_normalization", &["packet/chat/name.rs"]),
     ("unicode_properties", &["packet/chat/name.rs"]),

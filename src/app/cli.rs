@@ -13,7 +13,7 @@ mod weather;
 pub use chatting::ChatServerArgs;
 pub use checking::{CheckArgs, CheckCommand, ClientCheckArgs, DrawArgs, ExamArgs, ServerCheckArgs};
 pub use common::{RecordArgs, Speech, SpellingArg, one_address, usage_error};
-pub use copying::{ClientArgs, ModeArg};
+pub use copying::{ClientArgs, ModeArg, WindowedArgs};
 pub use linking::LinkArgs;
 pub use messaging::{EchoClientArgs, EchoServerArgs};
 pub use serving::{BadServerArgs, ServerArgs, ServingArgs};

@@ -119,7 +119,7 @@ pub fn check_target(target: &str) -> Result<(), String> {
 }
 
 /// All addresses of `HOST:PORT`, in the resolver's order; a reason and an exit code otherwise.
-fn resolve(target: &str) -> Result<Vec<SocketAddr>, (String, u8)> {
+pub(super) fn resolve(target: &str) -> Result<Vec<SocketAddr>, (String, u8)> {
     check_target(target).map_err(|reason| (reason, exit::USAGE))?;
     match target.to_socket_addrs() {
         Ok(addresses) => Ok(addresses.take(ADDRESSES_MAX).collect()),
@@ -243,6 +243,7 @@ impl Copy<'_> {
             size: self.plan.source.size(),
             retransmissions: stats.retransmissions,
             rtt_ms: stats.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
+            loss: None,
         }))
     }
 
@@ -275,15 +276,15 @@ impl Copy<'_> {
             name: self.plan.remote.clone(),
             bytes: stats.acknowledged,
             seconds: now.saturating_duration_since(self.began).as_secs_f64(),
-            sha256: hex::encode(self.chunker.digest()),
+            sha256: Some(hex::encode(self.chunker.digest())),
             mode: mode_word(verified),
             verified,
             retransmissions: stats.retransmissions,
             duplicates: stats.ignored,
-            replaced: None,
             rtt_ms: stats.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
             chunk: Some(stats.chunk),
             bound: stats.rtt.map(|rtt| events::per_second(stats.chunk as u64, rtt.as_secs_f64())),
+            ..Finished::default()
         })))
     }
 

@@ -1,5 +1,10 @@
 //! The server, honest or behind bad weather: events to files, people and programs.
 
+mod opening;
+mod windowed;
+
+pub use opening::open_harbour;
+
 use super::album::Album;
 use super::exit;
 use crate::endpoint::{Event, SessionId};
@@ -19,6 +24,7 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use windowed::Unloading;
 
 /// Where a server saves, and when it ends.
 pub struct ServePlan {
@@ -51,12 +57,17 @@ pub fn serve<M: Serving>(
     let root = plan.root.display();
     let cannot = |error| io::Error::other(format!("cannot save beneath {root}: {error}; --root names another folder"));
     let workers = Workers::start(&plan.root, plan.policy, &wire.waker()).map_err(cannot)?;
+    let unloading = match machine.harbour() {
+        Some(_) => Some(Unloading::start(workers.store(), &wire.waker())?),
+        None => None,
+    };
     let address = wire.local_address(0)?;
     let purpose = format!("files are saved beneath {}", plan.root.display());
     report.note(&Note::Listening { address, purpose })?;
     let mut server = Server {
         plan,
         workers,
+        unloading,
         report,
         interrupt,
         transfers: BTreeMap::new(),
@@ -70,9 +81,10 @@ pub fn serve<M: Serving>(
     let code = driver::run(wire, machine, &mut server)?;
     // Whoever is still under way is told, and orders that are under way (names, removing temporary files) are carried out.
     let now = clock::now();
-    machine.endpoint().handle_shutdown(now);
+    shut_down(machine, now);
     server.drain(machine, now)?;
     server.workers.finish();
+    server.unloading.iter_mut().for_each(Unloading::finish);
     server.drain(machine, now)?;
     server.tell_accounts(machine, None)?;
     if let Some(recordings) = machine.recordings() {
@@ -85,9 +97,18 @@ pub fn serve<M: Serving>(
     Ok(code)
 }
 
+fn shut_down<M: Serving>(machine: &mut M, now: Instant) {
+    machine.endpoint().handle_shutdown(now);
+    if let Some(harbour) = machine.harbour() {
+        harbour.handle_shutdown("the server ends", now);
+    }
+}
+
 struct Server<'a> {
     plan: ServePlan,
     workers: Workers,
+    /// Windowed transfers, if the machine takes them.
+    unloading: Option<Unloading>,
     report: &'a mut dyn Report,
     interrupt: Interrupt,
     transfers: BTreeMap<SessionId, Known>,
@@ -138,7 +159,7 @@ impl<M: Serving> Application<M> for Server<'_> {
     fn turn(&mut self, machine: &mut M, _wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<u8, bool>> {
         if let (Some(code), None) = (self.interrupt.exit_code(), self.stopping) {
             self.stopping = Some((code, now + PATIENCE));
-            machine.endpoint().handle_shutdown(now);
+            shut_down(machine, now);
         }
         if self.drain(machine, now)? {
             return Ok(ControlFlow::Continue(true));
@@ -176,6 +197,12 @@ impl Server<'_> {
             self.annotate(machine, &event, now);
             self.on_event(event, now)?;
         }
+        if let (Some(unloading), Some(harbour)) = (&mut self.unloading, machine.harbour()) {
+            any |= unloading.drain(harbour, self.report, now)?;
+            for _ in 0..unloading.take_ended() {
+                self.count_end(Duration::ZERO, now);
+            }
+        }
         if self.linger.is_some() {
             machine.endpoint().close();
         }
@@ -188,7 +215,8 @@ impl Server<'_> {
         if let Some(repeat) = machine.endpoint().last_repeat() {
             linger.until = linger.until.max(repeat + linger.pace).min(linger.latest);
         }
-        if machine.is_underway() && linger.until <= now {
+        let is_underway = machine.is_underway() || machine.harbour().is_some_and(|harbour| harbour.is_unheard());
+        if is_underway && linger.until <= now {
             linger.until = (now + TELL_EVERY).min(linger.latest);
         }
         now >= linger.until
@@ -210,7 +238,8 @@ impl Server<'_> {
                 {
                     known.told_at = Some(now);
                     let (size, retransmissions) = (known.size, duplicates);
-                    let progress = Progress { id: id.0, bytes: received, size, retransmissions, rtt_ms: None };
+                    let progress =
+                        Progress { id: id.0, bytes: received, size, retransmissions, rtt_ms: None, loss: None };
                     self.report.note(&Note::Progress(progress))?;
                 }
             }
@@ -222,15 +251,13 @@ impl Server<'_> {
                     name: known.name.clone(),
                     bytes,
                     seconds: took.as_secs_f64(),
-                    sha256: hex::encode(sha256),
+                    sha256: Some(hex::encode(sha256)),
                     mode: if known.checked { "checked" } else { "lab" },
                     verified: known.checked,
                     retransmissions: counts.answered_again,
                     duplicates: counts.duplicates,
                     replaced,
-                    rtt_ms: None,
-                    chunk: None,
-                    bound: None,
+                    ..Finished::default()
                 })))?;
                 let exact = self.plan.expected.map(|expected| expected == sha256);
                 self.all_exact &= exact.unwrap_or(true);

@@ -1,13 +1,16 @@
-//! `client`: copies a file to a server.
+//! `client`: copies files to a server.
 
 use clap::{CommandFactory, Parser};
 use homing::app::album::{Album, Diagrams};
-use homing::app::cli::{ClientArgs, ModeArg, SpellingArg, usage_error};
+use homing::app::cli::{ClientArgs, SpellingArg, usage_error};
 use homing::app::copy::{CopyPlan, check_target, copy};
 use homing::app::exit;
+use homing::app::send::{SendPlan, send};
+use homing::chunker::request::Existing;
 use homing::io::events::Note;
 use homing::io::signals::Interrupt;
 use homing::io::source::Source;
+use homing::session::Mode;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -16,23 +19,54 @@ fn main() -> ExitCode {
 }
 
 fn run(args: ClientArgs) -> anyhow::Result<u8> {
-    if args.spelling == SpellingArg::Compact && matches!(args.mode, ModeArg::Checked) {
-        usage_error(
-            &mut ClientArgs::command(),
-            "--mode checked needs the spaced spelling: the compact one has no place for an offer",
-        );
-    }
-    if args.remote.is_empty() {
-        usage_error(&mut ClientArgs::command(), "REMOTE is empty; give the file a name there");
+    let mode = args.mode.stop_and_wait();
+    if args.spelling == SpellingArg::Compact && matches!(mode, Some(Mode::Checked) | None) {
+        let mode = if mode.is_some() { "checked" } else { "windowed" };
+        let reason = format!("--mode {mode} needs the spaced spelling: the compact one has no place for an offer");
+        usage_error(&mut ClientArgs::command(), &reason);
     }
     if let Err(reason) = check_target(&args.target) {
         usage_error(&mut ClientArgs::command(), &reason);
     }
+    match mode {
+        None => run_windowed(args),
+        Some(mode) => run_stop_and_wait(args, mode),
+    }
+}
+
+fn run_windowed(args: ClientArgs) -> anyhow::Result<u8> {
+    if args.diagram.is_some() || args.record.ladder || args.record.trace.is_some() {
+        usage_error(&mut ClientArgs::command(), "windowed transfers cannot be drawn: they have too many packets");
+    }
+    let plan = SendPlan {
+        target: args.target,
+        sources: args.sources,
+        recursive: args.windowed.recursive,
+        destination: args.remote,
+        existing: if args.windowed.overwrite { Existing::Replace } else { Existing::Keep },
+        choice: args.windowed.congestion,
+        timeout: args.timeout,
+        config_dir: args.windowed.config_dir,
+    };
     let mut report = args.speech.report();
-    let source = match Source::open(&args.local) {
+    Ok(send(plan, report.as_mut(), |wire| Interrupt::watch(wire.waker()))?)
+}
+
+fn run_stop_and_wait(args: ClientArgs, mode: Mode) -> anyhow::Result<u8> {
+    if let Some(option) = args.windowed.used() {
+        usage_error(&mut ClientArgs::command(), &format!("{option} needs --mode windowed"));
+    }
+    let [local] = args.sources.as_slice() else {
+        usage_error(&mut ClientArgs::command(), "several files at once need --mode windowed")
+    };
+    if args.remote.is_empty() {
+        usage_error(&mut ClientArgs::command(), "REMOTE is empty; give the file a name there");
+    }
+    let mut report = args.speech.report();
+    let source = match Source::open(local) {
         Ok(source) => source,
         Err(error) => {
-            let (name, exit_code) = (args.local.display().to_string(), Some(exit::LOCAL_FILE));
+            let (name, exit_code) = (local.display().to_string(), Some(exit::LOCAL_FILE));
             report.note(&Note::Failed { id: 0, peer: None, name, reason: error.to_string(), exit_code })?;
             return Ok(exit::LOCAL_FILE);
         }
@@ -43,7 +77,7 @@ fn run(args: ClientArgs) -> anyhow::Result<u8> {
         target: args.target,
         source,
         remote: args.remote,
-        mode: args.mode.into(),
+        mode,
         spelling: args.spelling.into(),
         timeout: args.timeout,
         album,

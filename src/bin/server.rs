@@ -5,10 +5,12 @@ use clap::{CommandFactory, Parser};
 use homing::app::album::{Album, Diagrams};
 use homing::app::cli::{ServerArgs, usage_error};
 use homing::app::exit;
-use homing::app::serve::{ServePlan, serve};
+use homing::app::serve::{ServePlan, open_harbour, serve};
 use homing::endpoint::Endpoint;
+use homing::io::events::Note;
 use homing::io::signals::Interrupt;
 use homing::io::udp::Wire;
+use homing::porter::Porter;
 use homing::tap::Tap;
 use homing::trace::{Side, Vantage};
 use std::process::ExitCode;
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
 
 fn run(args: &ServerArgs) -> anyhow::Result<u8> {
     let diagrams = args.diagram.clone().map(Diagrams::Folder);
+    let config_dir = args.config_dir.as_deref();
     let args = &args.serving;
     let Some(port) = args.port else {
         usage_error(&mut ServerArgs::command(), "a PORT is needed, as in: server 12300")
@@ -39,6 +42,14 @@ fn run(args: &ServerArgs) -> anyhow::Result<u8> {
         misbehaviour: None,
         album,
     };
-    let mut endpoint = Tap::new(Endpoint::new(args.config()), Side::Server, recordings);
-    Ok(serve(&mut wire, &mut endpoint, plan, report.as_mut(), interrupt)?)
+    let harbour = match open_harbour(config_dir, &args.config())? {
+        Ok(harbour) => Some(harbour),
+        Err(error) => {
+            report.note(&Note::Remark { text: format!("the windowed mode is off: {error}") })?;
+            None
+        }
+    };
+    let endpoint = Tap::new(Endpoint::new(args.config()), Side::Server, recordings);
+    let mut machine = Porter::new(endpoint, harbour);
+    Ok(serve(&mut wire, &mut machine, plan, report.as_mut(), interrupt)?)
 }

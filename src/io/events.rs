@@ -1,18 +1,21 @@
 //! What programs tell people and other programs: one vocabulary, printed as JSON lines or as sentences.
 
 pub mod chat;
+mod counts;
 pub mod messages;
 pub mod talk;
+pub mod windowed;
 
 use crate::hostile::Account;
 use crate::name::{Printable, is_hidden};
-use crate::weather::Counts;
 use chat::{ChatNote, Tables};
+pub use counts::CountsNote;
 use indicatif::DecimalBytes;
 use messages::MessageNote;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use windowed::WindowedNote;
 
 /// Something worth telling. As JSON it is one object a line, its kind in the field `event`.
 #[derive(Clone, Debug, Serialize)]
@@ -94,9 +97,9 @@ pub struct Transfer {
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
-    /// `spaced` or `compact`.
+    /// `spaced`, `compact` or, in the windowed mode, `binary`.
     pub spelling: &'static str,
-    /// `lab` or `checked`.
+    /// `lab`, `checked` or `windowed`.
     pub mode: &'static str,
 }
 
@@ -114,10 +117,13 @@ pub struct Progress {
     /// The smoothed round trip in milliseconds, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rtt_ms: Option<f64>,
+    /// The share of packets that were lost, from 0 to 1, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f64>,
 }
 
 /// A transfer that ended well.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Finished {
     /// Its number.
     pub id: u64,
@@ -129,9 +135,10 @@ pub struct Finished {
     pub bytes: u64,
     /// How long it took.
     pub seconds: f64,
-    /// SHA-256 of the content, in hexadecimal.
-    pub sha256: String,
-    /// `lab` or `checked`.
+    /// SHA-256 of the content, in hexadecimal, where it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// `lab`, `checked` or `windowed`.
     pub mode: &'static str,
     /// Both sides have compared the checksum.
     pub verified: bool,
@@ -151,6 +158,9 @@ pub struct Finished {
     /// The bound that the round trip sets to stop-and-wait: chunk / RTT in bytes a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bound: Option<u64>,
+    /// What only the windowed mode has.
+    #[serde(flatten)]
+    pub windowed: Option<WindowedNote>,
 }
 
 /// [`Account`], ready to print.
@@ -202,49 +212,6 @@ impl AccountNote {
             longest_silence_s: account.longest_silence.as_secs_f64(),
             longest_datagram: account.longest_datagram,
             exact,
-        }
-    }
-}
-
-/// [`Counts`], ready to print.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-#[expect(missing_docs, reason = "the fields are those of Counts")]
-pub struct CountsNote {
-    pub offered: u64,
-    pub passed: u64,
-    pub lost: u64,
-    pub queue_dropped: u64,
-    pub oversize: u64,
-    pub duplicated: u64,
-    pub reordered: u64,
-    pub late: u64,
-    pub corrupted: u64,
-}
-
-impl From<Counts> for CountsNote {
-    fn from(counts: Counts) -> Self {
-        let Counts { offered, passed, lost, queue_dropped, oversize, duplicated, reordered, late, corrupted } = counts;
-        Self { offered, passed, lost, queue_dropped, oversize, duplicated, reordered, late, corrupted }
-    }
-}
-
-impl CountsNote {
-    /// `3 of 80 lost, 2 repeated`; what did not happen is not mentioned.
-    fn sentence(&self) -> String {
-        let words = [
-            (self.lost, "lost"),
-            (self.queue_dropped, "dropped from the queue"),
-            (self.oversize, "too large"),
-            (self.duplicated, "repeated"),
-            (self.reordered, "overtaken"),
-            (self.late, "late"),
-            (self.corrupted, "damaged"),
-        ];
-        let happened: Vec<String> =
-            words.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-        match happened.is_empty() {
-            true => format!("{} datagrams, all well", self.offered),
-            false => format!("{} datagrams, {}", self.offered, happened.join(", ")),
         }
     }
 }
@@ -349,6 +316,15 @@ fn finished_sentence(finished: &Finished) -> String {
         }
         _ => String::new(),
     };
+    if let Some(windowed) = &finished.windowed {
+        return format!(
+            "{peer}{}: {} in {seconds:.2} s ({rate}){}",
+            Printable(name),
+            bytes(*size),
+            windowed.sentence(finished.rtt_ms)
+        );
+    }
+    let sha256 = sha256.as_deref().unwrap_or("unknown");
     let verified = if finished.verified { "verified" } else { "not verified" };
     let mut text = format!(
         "{peer}{}: {} in {seconds:.2} s ({rate}{bound}), {retransmissions} sent again, {duplicates} came again, {verified}, sha256 {sha256}",

@@ -62,8 +62,13 @@ impl HumanReport {
             Note::Started(transfer) => self.start(transfer),
             Note::Progress(progress) => {
                 if let Some(bar) = self.running.get(&progress.id) {
+                    // A windowed transfer learns of further files while it sends.
+                    bar.set_length(progress.size);
                     bar.set_position(progress.bytes);
                     bar.set_message(match progress.rtt_ms {
+                        Some(rtt) if progress.loss.is_some() => {
+                            format!("rtt {rtt:.1} ms, {:.1} % lost", progress.loss.unwrap_or_default() * 100.0)
+                        }
                         Some(rtt) => format!("rtt {rtt:.1} ms, {} again", progress.retransmissions),
                         None => format!("{} again", progress.retransmissions),
                     });

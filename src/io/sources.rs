@@ -4,6 +4,7 @@
 //! inside a tree, and a file is read only as long as it is the one that was found: same device, inode, size and time of change.
 
 mod catalogue;
+mod feed;
 mod plan;
 mod read_ahead;
 mod reader;
@@ -13,6 +14,7 @@ mod stream;
 mod walk;
 
 pub use catalogue::Found;
+pub use feed::{Feed, News};
 pub use plan::PlanError;
 pub use read_ahead::ReadAhead;
 pub use reader::{ReadError, Reader};
@@ -506,7 +508,8 @@ mod tests {
     #[test]
     fn a_tree_goes_through_both_ends_and_is_the_same() {
         use crate::chunker::digests::DigestWriter;
-        use crate::io::store::tree::{Event, Existing, Tree};
+        use crate::chunker::request::Existing;
+        use crate::io::store::tree::{Event, Tree};
         use crate::io::store::{Policy, Store};
         let large: Vec<u8> = (0..3_000_000_u32).map(|number| (number >> 5) as u8).collect();
         let mut files: Vec<(String, Vec<u8>)> =

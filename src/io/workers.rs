@@ -16,6 +16,7 @@ use std::time::Instant;
 
 /// The disk's side of a server. Orders of one transfer stay in order; different transfers do not wait for each other.
 pub struct Workers {
+    store: Arc<Store>,
     lanes: Vec<Sender<(SessionId, Order)>>,
     answers: Receiver<(SessionId, Answer)>,
     threads: Vec<JoinHandle<()>>,
@@ -36,7 +37,7 @@ impl Workers {
     pub fn start(root: &Path, policy: Policy, waker: &Waker) -> Result<Self, StartError> {
         let store = Arc::new(Store::open(root, policy)?);
         let (answers_in, answers) = channel();
-        let mut workers = Self { lanes: Vec::new(), answers, threads: Vec::new() };
+        let mut workers = Self { store: Arc::clone(&store), lanes: Vec::new(), answers, threads: Vec::new() };
         for number in 0..LANES {
             let (orders_in, orders) = channel();
             let (store, answers, waker) = (Arc::clone(&store), answers_in.clone(), waker.clone());
@@ -47,6 +48,11 @@ impl Workers {
             workers.threads.push(thread);
         }
         Ok(workers)
+    }
+
+    /// What the orders are carried out in.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
     }
 
     /// Passes an order on.

@@ -1,6 +1,7 @@
 //! The windowed mode: many packets in flight, all of them sealed, and what is known of each.
 
 pub mod acks;
+pub mod caller;
 pub mod connection;
 pub mod delivery;
 pub mod flight;

@@ -49,6 +49,7 @@ impl Running {
         let logs = folder_of_its_own();
         let log = |name: &str| File::create(logs.path().join(name)).expect("a file");
         let mut command = Command::new(program);
+        command.env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
         command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(log("out")).stderr(log("err"));
         Self { child: command.spawn().expect("the built program"), began: Instant::now(), logs }
     }

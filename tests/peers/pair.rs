@@ -98,6 +98,7 @@ impl Pairs {
     fn judge_client(&self, cell: &Cell, expected: &Expected, place: &Place) -> Verdict {
         let mut server = Program::start(
             Command::new(env!("CARGO_BIN_EXE_server"))
+                .env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"))
                 .args(["0", "--bind", "127.0.0.1", "--json", "--root"])
                 .arg(&place.served),
             place.folder.path(),

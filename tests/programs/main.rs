@@ -20,3 +20,4 @@ mod killing;
 mod lossy_link;
 mod pipes;
 mod serving;
+mod windowed;

@@ -7,6 +7,7 @@ use homing::harbour::{self, Harbour};
 use homing::packet::windowed::Cipher;
 use homing::packet::windowed::frame::Space;
 use homing::ranges::RangeSet;
+use homing::session::Via;
 use homing::session::congestion::Choice;
 use homing::session::handshake::{Failure, Opening, PrivateKey, call, server};
 use homing::session::windowed::connection::End;
@@ -193,7 +194,7 @@ pub fn run(plan: &Plan, seed: u64) -> Outcome {
         let port = plan.moves_every.map_or(0, |every| ((now - began).as_nanos() / every.as_nanos()) as u16 % 1000);
         let client = SocketAddr::from(([192, 0, 2, 2], 5000 + port));
         while let Some((from, mut datagram)) = to_server.poll(now) {
-            harbour.handle_datagram(from, &mut datagram, None, now);
+            harbour.handle_datagram(Via::default(), from, &mut datagram, None, now);
         }
         while let Some((to, mut datagram)) = to_client.poll(now) {
             // Who has moved is not where he was.

@@ -2,7 +2,8 @@
 
 use super::common::{RecordArgs, Speech, SpellingArg, seconds};
 use crate::session::Mode;
-use clap::{Parser, ValueEnum};
+use crate::session::congestion::Choice;
+use clap::{Args, Parser, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,12 +15,15 @@ use std::time::Duration;
 pub struct ClientArgs {
     #[arg(value_name = "HOST:PORT", help = "The server, as in lab.example:12300, 192.0.2.7:12300 or [::1]:12300")]
     pub target: String,
-    /// The file to copy; - reads standard input.
-    pub local: PathBuf,
-    /// Its name there; folders that exist there may stand before it, as in notes/today.txt.
+    /// What to copy; - reads standard input. Several, and folders with -r, with --mode windowed.
+    #[arg(value_name = "SOURCE", required = true)]
+    pub sources: Vec<PathBuf>,
+    /// The name there, as in notes/today.txt. With --mode windowed, if it ends in / or there are several sources, it is a folder, and
+    /// they go beneath it by their own names; . is the receiving folder itself.
+    #[arg(value_name = "REMOTE", required = true)]
     pub remote: String,
     /// How to talk. auto: the best that both sides know, at no cost with a plain lab server. lab: exactly the course's protocol.
-    /// checked: with a checksum at the end, or not at all.
+    /// checked: with a checksum at the end, or not at all. windowed: many packets at once, encrypted, between our own programs.
     #[arg(long, value_enum, default_value_t = ModeArg::Auto)]
     pub mode: ModeArg,
     /// How messages are written: `s | 0 | name | size` or `s|0|name|size`. It cannot be found out.
@@ -29,6 +33,8 @@ pub struct ClientArgs {
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = seconds)]
     pub timeout: Duration,
     #[command(flatten)]
+    pub windowed: WindowedArgs,
+    #[command(flatten)]
     pub speech: Speech,
     /// Draw the exchange as a sequence diagram, as this client sees it.
     #[arg(long, value_name = "FILE.svg", help_heading = "Picture")]
@@ -37,21 +43,55 @@ pub struct ClientArgs {
     pub record: RecordArgs,
 }
 
-/// See [`Mode`].
-#[derive(Clone, Copy, Debug, ValueEnum)]
+/// What only the windowed mode knows.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "With --mode windowed")]
+pub struct WindowedArgs {
+    /// Copy folders with all that is in them.
+    #[arg(short, long)]
+    pub recursive: bool,
+    /// Replace files that exist there; otherwise they are refused.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// How fast: bbr fills the path whatever it loses, cubic is what TCP does, background yields to others, fixed:100m sends so many
+    /// bits a second (k, m, g).
+    #[arg(long, value_name = "NAME", default_value_t = Choice::Bbr, value_parser = |name: &str| name.parse::<Choice>())]
+    pub congestion: Choice,
+    /// Folder with this client's key and the keys of the servers it met [default: $XDG_CONFIG_HOME/homing].
+    #[arg(long, value_name = "DIR")]
+    pub config_dir: Option<PathBuf>,
+}
+
+impl WindowedArgs {
+    /// The first of these options that was used.
+    pub fn used(&self) -> Option<&'static str> {
+        match self {
+            WindowedArgs { recursive: true, .. } => Some("-r"),
+            WindowedArgs { overwrite: true, .. } => Some("--overwrite"),
+            WindowedArgs { congestion, .. } if *congestion != Choice::Bbr => Some("--congestion"),
+            _ => None,
+        }
+    }
+}
+
+/// How to talk: as [`Mode`] has it, or windowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[expect(missing_docs, reason = "they are named as the modes are")]
 pub enum ModeArg {
     Auto,
     Lab,
     Checked,
+    Windowed,
 }
 
-impl From<ModeArg> for Mode {
-    fn from(mode: ModeArg) -> Self {
-        match mode {
-            ModeArg::Auto => Mode::Auto,
-            ModeArg::Lab => Mode::Lab,
-            ModeArg::Checked => Mode::Checked,
+impl ModeArg {
+    /// The mode of stop-and-wait; `None` for the windowed one.
+    pub fn stop_and_wait(self) -> Option<Mode> {
+        match self {
+            ModeArg::Auto => Some(Mode::Auto),
+            ModeArg::Lab => Some(Mode::Lab),
+            ModeArg::Checked => Some(Mode::Checked),
+            ModeArg::Windowed => None,
         }
     }
 }
@@ -61,14 +101,15 @@ const CLIENT_EXAMPLES: &str = "Examples:
   client [::1]:12300 notes.txt backup/notes.txt --mode checked
   tar c photos | client 192.0.2.7:12300 - photos.tar
   client localhost:12300 a.bin a.bin --spelling compact
+  client lab.example:12300 --mode windowed -r photos notes.txt backup/
 
 Exit codes:
   0    delivered, and verified where the mode can
   2    the command line makes no sense
   3    no answer
-  4    refused by the server
+  4    refused by the server, all of it or some files; or its key has changed
   5    verification failed: what arrived is not what was sent
-  6    the local file cannot be read, or changed while it was read
+  6    a local file cannot be read, or changed while it was read
   7    everything was sent, but the end was not confirmed
   130  interrupted (143: terminated)
   1    anything else: no socket, no memory";

@@ -13,13 +13,17 @@ use std::time::Duration;
 
 /// Receives files over UDP.
 ///
-/// Speaks the lab's protocol in both spellings with any client, and verifies the end with our own.
+/// Speaks the lab's protocol in both spellings with any client, and verifies the end with our own, or takes whole trees from it over
+/// many encrypted packets at once.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "server", version, after_help = SERVER_EXAMPLES)]
 pub struct ServerArgs {
     /// All of them; the bad server has the same.
     #[command(flatten)]
     pub serving: ServingArgs,
+    /// Folder with this server's key for the windowed mode [default: $XDG_CONFIG_HOME/homing].
+    #[arg(long, value_name = "DIR")]
+    pub config_dir: Option<PathBuf>,
     /// Draw each exchange as a sequence diagram into this folder, as this server sees it.
     #[arg(long, value_name = "DIR", help_heading = "Picture")]
     pub diagram: Option<PathBuf>,

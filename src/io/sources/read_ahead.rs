@@ -103,6 +103,11 @@ impl ReadAhead {
         state.void.gaps(offset..state.ready).next()
     }
 
+    /// Everything below this offset is there, or will not be sent.
+    pub fn ready(&self) -> u64 {
+        self.board.lock().ready
+    }
+
     /// Where the bytes end, once that is known; the digests of all files are there then.
     pub fn end(&self) -> Option<u64> {
         let state = self.board.lock();
@@ -122,18 +127,21 @@ impl ReadAhead {
         if taken > 0 { Ok(taken) } else { self.reader.read_at(offset, out) }
     }
 
-    /// The receiver does not want this entry: it is not read, unless that happened already.
-    pub fn skip(&mut self, entry: u32) {
+    /// The receiver does not want this entry: it is not read, unless that happened already. Gives which of the bytes that are
+    /// there will not be sent any more.
+    pub fn skip(&mut self, entry: u32) -> Option<Range<u64>> {
         let mut state = self.board.lock();
         state.unwanted.insert(u64::from(entry)..u64::from(entry).saturating_add(1));
         let range = lock(&self.catalogue).layout.range(entry);
         // What was read of it is not sent any more. The thread skips the rest when it comes to it.
-        if let Some(range) = range.filter(|range| range.start < state.ready) {
-            let end = range.end.min(state.ready);
-            state.void.insert(range.start..end);
+        let there =
+            range.filter(|range| range.start < state.ready).map(|range| range.start..range.end.min(state.ready));
+        if let Some(range) = &there {
+            state.void.insert(range.clone());
         }
         drop(state);
         self.board.moved.notify_all();
+        there
     }
 
     /// Why it cannot go on at all, if that is so: our own table cannot be kept.
@@ -270,7 +278,7 @@ impl Ahead {
     ) -> Result<usize, String> {
         let filled = self.block.bytes.len();
         let left = usize::try_from(range.end.saturating_sub(range.start).saturating_sub(offset)).unwrap_or(usize::MAX);
-        let length = left.min(BLOCK.saturating_sub(filled));
+        let length = left.min(if stream.is_some() { PULLED } else { BLOCK.saturating_sub(filled) });
         self.block.bytes.resize(filled.saturating_add(length), 0);
         let room = self.block.bytes.get_mut(filled..).unwrap_or_default();
         let read = match stream {
@@ -302,7 +310,9 @@ impl Ahead {
     /// Puts the block into the ring, as soon as there is room.
     fn hand_over(&mut self) -> Result<(), Stopped> {
         let end = self.block.end();
-        let block = std::mem::replace(&mut self.block, Block { start: end, bytes: Vec::new() });
+        let mut block = std::mem::replace(&mut self.block, Block { start: end, bytes: Vec::new() });
+        // What it costs is what it has; a stream often yields little at a time.
+        block.bytes.shrink_to_fit();
         if block.bytes.is_empty() {
             return Ok(());
         }
@@ -351,6 +361,9 @@ impl Hashes {
 
 /// Bytes read at once: enough for a disk to be fast, and for the hash.
 const BLOCK: usize = 1024 * 1024;
+
+/// Bytes of a stream that are asked for at once: what a pipe holds.
+const PULLED: usize = 64 * 1024;
 
 /// Steps of the walk for each file that is read: names run ahead of bytes.
 const STEPS: usize = 256;

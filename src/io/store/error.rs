@@ -100,7 +100,7 @@ impl StoreError {
             | Cause::Outside
             | Cause::NotAFile
             | Cause::Unsafe(_) => ErrorKind::Refused,
-            Cause::Exists | Cause::NotOlder => ErrorKind::Exists,
+            Cause::Exists | Cause::Kept | Cause::NotOlder => ErrorKind::Exists,
             Cause::Differs => ErrorKind::Differs,
             Cause::Withdrawn { .. } | Cause::Skipped => ErrorKind::Withdrawn,
             Cause::NoSpace { .. } | Cause::Full(_) => ErrorKind::NoSpace,
@@ -147,6 +147,8 @@ pub(super) enum Cause {
     NotAFile,
     #[error("exists here and is never replaced; choose another name")]
     Exists,
+    #[error("exists here; --overwrite replaces it")]
+    Kept,
     #[error("is here already and is not older; nothing is to be done")]
     NotOlder,
     #[error("cannot be taken: {0}")]

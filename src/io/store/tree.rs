@@ -16,14 +16,16 @@ mod growing;
 mod guard;
 mod publishing;
 mod roster;
+mod slices;
 mod space;
 
-pub use event::{Event, Existing, Outcome, TreeError, Untaken};
+pub use event::{Event, Outcome, TreeError, Untaken};
 
 use self::{
     files::Files,
     publishing::Verified,
     roster::{Digests, State},
+    slices::cut,
 };
 use super::{
     Store,
@@ -32,6 +34,7 @@ use super::{
 use crate::chunker::digests::{DigestReader, FileDigest};
 use crate::chunker::layout::Piece;
 use crate::chunker::manifest::{Entry, Item, Kind, ManifestReader};
+use crate::chunker::request::Existing;
 use crate::name::Printable;
 use crate::ranges::RangeSet;
 use std::collections::VecDeque;
@@ -79,18 +82,18 @@ impl Tree {
     /// # Errors
     /// [`TreeError`] when the manifest is wrong: nothing more can come of it.
     pub fn handle_manifest(&mut self, mut bytes: &[u8]) -> Result<(), TreeError> {
-        while let Some(item) = self.manifest.reader.next(&mut bytes)? {
-            match item {
-                Item::Entry(entry) => self.take_in(&entry)?,
-                Item::Unsafe { reason, kind } => {
-                    let number = self.files.roster.push(None, kind, refused(kind))?;
-                    self.refuse(number, StoreError { file: format!("entry {number}"), cause: Cause::Unsafe(reason) });
-                }
-                Item::End(_) => self.manifest.ended = true,
-            }
-        }
+        while self.take_item(&mut bytes)? {}
         self.end_if_decided();
         Ok(())
+    }
+
+    /// The next bytes of the manifest came, or of the digests, which follow it in one stream.
+    ///
+    /// # Errors
+    /// [`TreeError`] when one of them is wrong.
+    pub fn handle_listing(&mut self, mut bytes: &[u8]) -> Result<(), TreeError> {
+        while !self.manifest.ended && self.take_item(&mut bytes)? {}
+        if self.manifest.ended { self.handle_digests(&mut bytes) } else { Ok(()) }
     }
 
     /// The next bytes of the digests came. Those of files that the manifest has not named yet are left in `bytes`.
@@ -174,9 +177,43 @@ impl Tree {
         self.files.roster.layout.reach()
     }
 
+    /// Whether the manifest is complete.
+    pub fn is_listed(&self) -> bool {
+        self.manifest.ended
+    }
+
+    /// Where the byte space ends, once that is known.
+    pub fn end(&self) -> Option<u64> {
+        let layout = &self.files.roster.layout;
+        (self.manifest.ended && !layout.is_open()).then(|| layout.end())
+    }
+
+    /// The offset below which everything is there, or of no use any more: of entries that were refused or failed.
+    pub fn passed(&mut self) -> u64 {
+        self.files.roster.pass(&mut self.received)
+    }
+
+    /// The path of an entry, where its name is taken.
+    pub fn path(&mut self, entry: u32) -> Option<String> {
+        self.files.roster.entry(entry).ok().map(|entry| entry.path.to_string())
+    }
+
     /// Whether every entry is decided.
     pub fn is_done(&self) -> bool {
         self.is_done
+    }
+
+    fn take_item(&mut self, bytes: &mut &[u8]) -> Result<bool, TreeError> {
+        match self.manifest.reader.next(bytes)? {
+            None => return Ok(false),
+            Some(Item::Entry(entry)) => self.take_in(&entry)?,
+            Some(Item::Unsafe { reason, kind }) => {
+                let number = self.files.roster.push(None, kind, refused(kind))?;
+                self.refuse(number, StoreError { file: format!("entry {number}"), cause: Cause::Unsafe(reason) });
+            }
+            Some(Item::End(_)) => self.manifest.ended = true,
+        }
+        Ok(true)
     }
 
     fn take_in(&mut self, entry: &Entry) -> Result<(), TreeError> {
@@ -345,23 +382,6 @@ impl Tree {
 /// What an entry is that may not come; a folder that was refused is as little to be made as one that is there.
 fn refused(kind: Kind) -> State {
     if kind == Kind::Folder { State::Folder } else { State::Refused }
-}
-
-/// The part of some slices from `skip` on, `length` bytes long.
-fn cut<'a>(slices: &[&'a [u8]], mut skip: u64, mut length: u64) -> Vec<&'a [u8]> {
-    let mut part = Vec::new();
-    for slice in slices {
-        let start = usize::try_from(skip).unwrap_or(usize::MAX).min(slice.len());
-        let rest = slice.get(start..).unwrap_or_default();
-        let end = usize::try_from(length).unwrap_or(usize::MAX).min(rest.len());
-        skip -= start as u64;
-        length -= end as u64;
-        part.extend(rest.get(..end).filter(|bytes| !bytes.is_empty()));
-        if length == 0 {
-            break;
-        }
-    }
-    part
 }
 
 /// Ranges of bytes that are there. A path of 10 Gbit/s and 100 ms that loses a tenth has 20,000 gaps; three times as many

@@ -119,6 +119,14 @@ impl Inbox {
         self.written = self.written.saturating_add(bytes);
     }
 
+    /// Nothing below this offset is wanted any more, whether it came or not. Call it with what has come first: what is still
+    /// missing there may stay away, and is taken care of.
+    pub fn on_passed(&mut self, end: u64) {
+        let end = self.end.map_or(end, |known| known.min(end));
+        let missing = self.received.insert(0..end);
+        self.written = self.written.saturating_add(missing);
+    }
+
     /// The offset that the peer is to be told it may send up to, if it is worth telling: when a quarter of the window has
     /// become free, or the last announcement was lost. Once taken, it holds.
     pub fn poll_limit(&mut self) -> Option<u64> {
@@ -192,6 +200,21 @@ mod tests {
         let mut inbox = Inbox::new(kept.iter().cloned().collect(), window);
         inbox.poll_limit();
         inbox
+    }
+
+    #[test]
+    fn what_nobody_wants_any_more_may_stay_away() {
+        let mut inbox = inbox(&[], 100);
+        assert_eq!(inbox.on_data(10..20), Ok(Arrival::New));
+        inbox.on_passed(70);
+        assert_eq!(inbox.waiting(), 10, "what came is still to be written");
+        assert_eq!(inbox.poll_limit(), Some(160), "60 bytes will not come");
+        assert_eq!(inbox.on_data(30..40), Ok(Arrival::Duplicate));
+        assert_eq!(inbox.on_data(60..80), Ok(Arrival::Partly(vec![70..80])));
+        assert_eq!(inbox.on_end(80), Ok(()));
+        assert!(inbox.is_complete());
+        inbox.on_passed(500);
+        assert_eq!(inbox.received().last(), Some(0..80), "there is nothing behind the end");
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Mtu {
         }
     }
 
-    /// A packet other than a probe was lost. Says whether it shows a black hole: three or more packets of full size in a row
+    /// A packet other than a probe was lost. Says whether it shows a black hole: six or more packets of full size in a row
     /// are gone, none after them passed, but a smaller one did. Then the size is [`BASE`] again, and the search begins anew.
     ///
     /// Losses that meet everything now and then look the same; then the search brings the size back within some round trips.
@@ -182,8 +182,9 @@ const PROBES_MAX: u32 = 3;
 /// `PMTU_RAISE_TIMER` (RFC 8899 section 5.1.1).
 const RAISE_AFTER: Duration = Duration::from_secs(600);
 
-/// How many losses make a black hole.
-const BLACK_HOLE_LOSSES: u32 = 3;
+/// How many losses make a black hole. Three in a row at the end of what is sent happen to every thousandth such end at 10 %
+/// random loss, six to every millionth; a real hole swallows so many within a probe time-out or two.
+const BLACK_HOLE_LOSSES: u32 = 6;
 
 /// What usual networks take, the likeliest first: Ethernet's 1500 bytes with IPv4 and with IPv6 (40 and 8 bytes of headers;
 /// and most of PPPoE's 1492), jumbo frames of 9000 with either.
@@ -278,7 +279,7 @@ mod tests {
         }
         mtu.on_acked(100, 1200);
         let verdicts: Vec<bool> = (10..20).map(|number| mtu.on_lost(number, 1472)).collect();
-        assert_eq!(verdicts.iter().position(|hole| *hole), Some(2));
+        assert_eq!(verdicts.iter().position(|hole| *hole), Some(5));
         assert_eq!(verdicts.iter().filter(|hole| **hole).count(), 1);
         assert_eq!((mtu.size(), mtu.probe()), (1200, Some(1472)));
         search(&mut mtu, 1400, now);
@@ -304,11 +305,11 @@ mod tests {
             mtu.on_acked(number + 2, 300);
             mtu.on_lost(number, 1472)
         }));
-        // Two in a row are lost, but never three.
-        assert!(!(200..300).step_by(4).any(|number| {
-            mtu.on_acked(number + 3, 300);
-            let hole = mtu.on_lost(number, 1472) || mtu.on_lost(number + 1, 1472);
-            mtu.on_acked(number + 2, 1472);
+        // Five in a row are lost, but never six.
+        assert!(!(200..300).step_by(7).any(|number| {
+            mtu.on_acked(number + 6, 300);
+            let hole = (number..number + 5).any(|number| mtu.on_lost(number, 1472));
+            mtu.on_acked(number + 5, 1472);
             hole
         }));
         // The small one passed before.
@@ -331,7 +332,7 @@ mod tests {
         mtu.on_probe_acked(1, 1472, now);
         mtu.on_probe_sent(8952);
         mtu.on_acked(100, 1200);
-        assert!((10..13).any(|number| mtu.on_lost(number, 1472)));
+        assert!((10..16).any(|number| mtu.on_lost(number, 1472)));
         mtu.on_probe_acked(2, 8952, now);
         mtu.on_probe_lost(8952, now);
         assert_eq!((mtu.size(), mtu.probe()), (1200, Some(1472)));
@@ -344,7 +345,7 @@ mod tests {
         mtu.on_probe_acked(50, 1472, now);
         mtu.on_acked(60, 300);
         assert!(!(40..50).any(|number| mtu.on_lost(number, 1472)));
-        assert!((51..54).any(|number| mtu.on_lost(number, 1472)));
+        assert!((51..57).any(|number| mtu.on_lost(number, 1472)));
     }
 
     #[test]

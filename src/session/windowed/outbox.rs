@@ -22,6 +22,7 @@ pub struct Outbox {
     available: u64,
     /// Where the peer's permission ends.
     limit: u64,
+    repeated: u64,
 }
 
 impl Outbox {
@@ -29,7 +30,7 @@ impl Outbox {
     /// ranges the later ones are sent again.
     pub fn new(kept: &RangeSet) -> Self {
         let acked = kept.iter().take(KEPT_MAX).collect();
-        Self { acked, lost: RangeSet::new(), next: 0, available: 0, limit: 0 }
+        Self { acked, lost: RangeSet::new(), next: 0, available: 0, limit: 0, repeated: 0 }
     }
 
     /// There are bytes up to the offset `end`.
@@ -50,6 +51,7 @@ impl Outbox {
         if let Some(Range { start, end }) = self.lost.first() {
             let range = start..end.min(start.saturating_add(max_len));
             self.lost.remove(range.clone());
+            self.repeated = self.repeated.saturating_add(range.end - range.start);
             return Some(range);
         }
         let gap = self.fresh()?;
@@ -103,6 +105,11 @@ impl Outbox {
     /// Where the bytes end that we have.
     pub fn available(&self) -> u64 {
         self.available
+    }
+
+    /// How many bytes were taken a second time, or more often.
+    pub fn repeated(&self) -> u64 {
+        self.repeated
     }
 
     /// How many bytes the peer has.

@@ -5,6 +5,7 @@ use super::acks::{Ecn, MAX_ACK_DELAY};
 use super::connection::{self, Batch, Config, Connection, End, Sink};
 use super::flight::Takeoff;
 use super::gather::{Block, Gather};
+use super::inbox::Inbox;
 use super::ordered::Ordered;
 use super::protection::OpenError;
 use super::streams::Source;
@@ -38,9 +39,10 @@ pub struct Reception {
     connection: Connection,
     manifest: Ordered,
     data: Gather,
-    /// Bytes of the files that came, and those that are yet to come, once that is known.
+    /// Bytes of the files that came.
     received: u64,
-    end: Option<u64>,
+    /// When what is gathered goes on although it is little: who waits for it may be what the rest waits for.
+    flush_at: Option<Instant>,
     answer: Answer,
     events: VecDeque<Event>,
 }
@@ -65,7 +67,7 @@ impl Reception {
             manifest: Ordered::default(),
             data: Gather::default(),
             received: 0,
-            end: None,
+            flush_at: None,
             answer: Answer::default(),
             events: VecDeque::new(),
         }
@@ -105,6 +107,10 @@ impl Reception {
         self.connection.handle_packet(header, packet, ecn, &mut sink, now)?;
         self.takeoff.now = now;
         self.collect();
+        self.flush_at = match self.data.is_empty() {
+            true => None,
+            false => self.flush_at.or(Some(now + FLUSH_AFTER)),
+        };
         Ok(())
     }
 
@@ -113,9 +119,19 @@ impl Reception {
         self.connection.handle_taken(space, bytes);
     }
 
+    /// Nothing of the files below this offset is wanted any more: it is written, or of files that came to nothing.
+    pub fn handle_passed(&mut self, end: u64) {
+        self.connection.streams().on_passed(Space::Data, end);
+        self.collect();
+    }
+
+    /// The kernel would not send a datagram of this length.
+    pub fn handle_refused(&mut self, size: usize, now: Instant) {
+        self.connection.handle_refused(size, now);
+    }
+
     /// The manifest says where the files' bytes end.
     pub fn handle_end(&mut self, end: u64) {
-        self.end = Some(end);
         if let Some(Err(violation)) = self.connection.streams().on_end(Space::Data, end) {
             self.connection.close(connection::PROTOCOL_VIOLATION, &violation.to_string());
         }
@@ -142,6 +158,9 @@ impl Reception {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.connection.handle_timeout(now);
+        if self.flush_at.take_if(|due| *due <= now).is_some() {
+            self.data.flush();
+        }
         self.collect();
     }
 
@@ -157,14 +176,14 @@ impl Reception {
 
     /// When [`Reception::handle_timeout`] or [`Reception::poll_transmit`] wants to be called.
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        self.connection.poll_timeout(now)
+        [self.connection.poll_timeout(now), self.flush_at].into_iter().flatten().min()
     }
 
     fn collect(&mut self) {
         while let Some(bytes) = self.manifest.poll() {
             self.events.push_back(Event::Manifest(bytes));
         }
-        if self.end.is_some_and(|end| self.received >= end) {
+        if self.connection.streams().inbox(Space::Data).is_some_and(Inbox::is_complete) {
             self.data.flush();
         }
         while let Some(block) = self.data.poll() {
@@ -219,3 +238,6 @@ impl Sink for Arrivals<'_> {
         }
     }
 }
+
+/// How long bytes may be gathered: not long for a person, and long enough for a block on any path that is worth blocks.
+const FLUSH_AFTER: Duration = Duration::from_millis(100);

@@ -95,6 +95,20 @@ impl Streams {
         }
     }
 
+    /// Nothing below this offset is wanted any more; what of it did not come may stay away.
+    pub fn on_passed(&mut self, space: Space, end: u64) {
+        if let Some(inbox) = slot(&mut self.inward, space) {
+            inbox.on_passed(end);
+        }
+    }
+
+    /// These bytes are never to be sent: they are as good as there.
+    pub fn on_void(&mut self, space: Space, range: Range<u64>) {
+        if let Some(outbox) = slot(&mut self.out, space) {
+            outbox.on_acked(range);
+        }
+    }
+
     /// What comes in this space ends there.
     pub fn on_end(&mut self, space: Space, end: u64) -> Option<Result<(), Violation>> {
         slot(&mut self.inward, space).as_mut().map(|inbox| inbox.on_end(end))

@@ -5,6 +5,7 @@ use super::acks::{Ecn, MAX_ACK_DELAY};
 use super::connection::{self, Batch, Config, Connection, End, Sink};
 use super::flight::{Counts, Takeoff};
 use super::ordered::Ordered;
+use super::outbox::Outbox;
 use super::streams::Source;
 use super::{ANSWER_WINDOW, DATA_CREDIT, MANIFEST_CREDIT};
 use crate::packet::windowed::frame::Space;
@@ -14,6 +15,7 @@ use crate::session::congestion::Choice;
 use crate::session::handshake::token::ExpectedReset;
 use crate::session::handshake::{self, Client, Failure, PublicKey};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// How to send.
@@ -56,6 +58,8 @@ pub struct Stats {
     pub counts: Counts,
     /// Bytes of files that the server has.
     pub acknowledged: u64,
+    /// Bytes of files that were sent again.
+    pub repeated: u64,
     /// The smoothed round trip.
     pub rtt: Option<Duration>,
     /// The length of packets in bytes.
@@ -81,6 +85,8 @@ pub struct Upload<S> {
     /// Where the bytes end that are there to be sent, by then.
     manifest_end: u64,
     data_end: u64,
+    /// Bytes of the files that are not to be sent, as known before there is a connection.
+    void: RangeSet,
     answer: Ordered,
     /// How much of the answer came, and how much there is, once the server has said that all is done.
     answered: u64,
@@ -100,6 +106,7 @@ impl<S: Source> Upload<S> {
             source,
             manifest_end: 0,
             data_end: 0,
+            void: RangeSet::new(),
             answer: Ordered::default(),
             answered: 0,
             ends: None,
@@ -120,6 +127,9 @@ impl<S: Source> Upload<S> {
             [(Space::Manifest, MANIFEST_CREDIT, self.manifest_end), (Space::Data, DATA_CREDIT, self.data_end)]
         {
             streams.open_out(space, &RangeSet::new());
+            if space == Space::Data {
+                self.void.iter().for_each(|range| streams.on_void(space, range));
+            }
             streams.on_limit(space, credit);
             streams.on_available(space, end);
         }
@@ -138,6 +148,16 @@ impl<S: Source> Upload<S> {
     pub fn handle_data(&mut self, end: u64) {
         self.data_end = end;
         self.on_available(Space::Data, end);
+    }
+
+    /// These bytes of the files are not to be sent: nobody wants them, or nobody has them.
+    pub fn handle_void(&mut self, range: Range<u64>) {
+        match &mut self.connection {
+            Some((_, connection)) => connection.streams().on_void(Space::Data, range),
+            None => {
+                self.void.insert(range);
+            }
+        }
     }
 
     /// The source may have bytes that it had not.
@@ -232,8 +252,9 @@ impl<S: Source> Upload<S> {
         let (counts, rtt, packet_size) = (flight.counts(), flight.rtt().smoothed(), flight.packet_size());
         let (pacing_rate, window) = (flight.congestion().pacing_rate(), flight.congestion().window());
         let outbox = connection.streams().outbox(Space::Data);
-        let (acknowledged, is_blocked) = outbox.map_or((0, false), |outbox| (outbox.acked(), outbox.is_blocked()));
-        Stats { counts, acknowledged, rtt: Some(rtt), packet_size, pacing_rate, window, is_blocked }
+        let (acknowledged, repeated) = outbox.map_or((0, 0), |outbox| (outbox.acked(), outbox.repeated()));
+        let is_blocked = outbox.is_some_and(Outbox::is_blocked);
+        Stats { counts, acknowledged, repeated, rtt: Some(rtt), packet_size, pacing_rate, window, is_blocked }
     }
 
     fn on_available(&mut self, space: Space, end: u64) {

@@ -5,11 +5,11 @@ use super::super::{
     error::{Cause, Operation, StoreError, shown},
     place::{Place, check_hidden, open_folder},
 };
-use super::event::Existing;
 use super::folders::{Folders, ROOT};
 use super::roster::State;
 use super::space::Space;
 use crate::chunker::manifest::{Entry, Kind};
+use crate::chunker::request::Existing;
 use crate::name::SafeName;
 use std::io;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub(super) fn check_existing(place: &Place, existing: Existing, entry: &Entry) -
         return Err(place.error(Cause::Exists));
     }
     match existing {
-        Existing::Keep => Err(place.error(Cause::Exists)),
+        Existing::Keep => Err(place.error(Cause::Kept)),
         Existing::Replace => Ok(Some(size)),
         Existing::ReplaceOlder => {
             let there = place.attempt(Operation::Look, || {

@@ -5,18 +5,6 @@ use crate::chunker::manifest::ManifestError;
 use crate::io::store::error::StoreError;
 use thiserror::Error;
 
-/// What happens to a file that has a name already. A policy of `no_clobber` stands above it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Existing {
-    /// It stays, and the one that comes is refused.
-    #[default]
-    Keep,
-    /// It is replaced.
-    Replace,
-    /// It is replaced if it is older than the one that comes.
-    ReplaceOlder,
-}
-
 /// What became of the entries of a manifest, in the order in which it happened.
 #[derive(Debug)]
 pub enum Event {

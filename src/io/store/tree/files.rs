@@ -8,7 +8,6 @@ use super::super::{
 };
 use super::admission::{Admitted, admit, in_the_way};
 use super::durability::Unsynced;
-use super::event::Existing;
 use super::folders::{Folders, ROOT, device};
 use super::growing::{Finish, Growths, set_attributes};
 use super::guard::Guard;
@@ -17,6 +16,7 @@ use super::roster::{Digests, Roster, State};
 use super::space::Space;
 use crate::chunker::layout::Piece;
 use crate::chunker::manifest::{Entry, Kind};
+use crate::chunker::request::Existing;
 use cap_std::fs::Dir;
 use std::sync::Arc;
 

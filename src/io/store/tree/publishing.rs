@@ -8,10 +8,10 @@ use super::super::{
 };
 use super::admission::{check_existing, in_the_way};
 use super::durability::{FEW, Unsynced, sync_all, sync_folder};
-use super::event::Existing;
 use super::folders::{Folders, ROOT, device};
 use super::guard::Guard;
 use super::roster::{Digests, Roster};
+use crate::chunker::request::Existing;
 use cap_std::fs::Dir;
 use std::sync::Arc;
 

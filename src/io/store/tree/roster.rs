@@ -5,6 +5,7 @@ use crate::chunker::layout::Layout;
 use crate::chunker::manifest::{Entry, Kind};
 use crate::codec::Cursor;
 use crate::io::spool::{Records, Spool};
+use crate::ranges::RangeSet;
 use std::io;
 
 /// The table of a transfer's entries. A million of them cost 9 MB of memory, for what every packet asks for; the rest is spooled.
@@ -94,6 +95,20 @@ impl Roster {
 
     pub(super) fn count(&self) -> u32 {
         self.entries.count()
+    }
+
+    /// Adds to what was `received` the bytes that follow it and that nobody wants; gives how far all is there then. Of an entry
+    /// without an end nobody knows how many those are.
+    pub(super) fn pass(&self, received: &mut RangeSet) -> u64 {
+        loop {
+            let reached = received.first_gap(0);
+            let Some(piece) = self.layout.locate(reached) else { return reached };
+            let is_unwanted = matches!(self.state(piece.entry), State::Refused | State::Failed);
+            if !is_unwanted || (self.is_open(piece.entry) && self.layout.is_open()) {
+                return reached;
+            }
+            received.insert(reached..reached.saturating_add(piece.length));
+        }
     }
 
     /// The entry with this number.

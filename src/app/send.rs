@@ -1,0 +1,334 @@
+//! The client in the windowed mode: files and trees there, with progress and a plain word at the end.
+
+mod balance;
+mod outset;
+
+pub(super) use outset::random;
+pub use outset::{SendPlan, send};
+
+use super::exit;
+use crate::chunker::answers::{Answer, AnswerReader};
+use crate::chunker::digests::FileDigest;
+use crate::io::driver::Application;
+use crate::io::events::windowed::{PathNote, WindowedNote};
+use crate::io::events::{Finished, Note, Progress, Report, Transfer};
+use crate::io::identity::{KnownHosts, Met};
+use crate::io::signals::Interrupt;
+use crate::io::sources::{Feed, Found, News};
+use crate::io::udp::Wire;
+use crate::name::Printable;
+use crate::session::handshake::{Failure, PublicKey};
+use crate::session::windowed::caller::Caller;
+use crate::session::windowed::connection::{End, NO_ERROR, PROTOCOL_VIOLATION};
+use crate::session::windowed::upload::{Event, Stats};
+use balance::Balance;
+use std::io;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+/// What the client does with the events of its machine.
+struct Sending<'a> {
+    plan: SendPlan,
+    /// What the transfer is called when it is told of.
+    name: String,
+    report: &'a mut dyn Report,
+    interrupt: Interrupt,
+    known_hosts: KnownHosts,
+    began: Instant,
+    told_at: Option<Instant>,
+    balance: Balance,
+    answers: AnswerReader,
+    is_connected: bool,
+    /// Nobody listens there, as the kernel says.
+    is_closed: bool,
+    is_done: bool,
+    /// As it was last seen: after the end nothing is known any more.
+    stats: Stats,
+    /// Why we stopped ourselves, and the exit code for it.
+    stopped: Option<(String, u8)>,
+}
+
+impl Application<Caller<Feed>> for Sending<'_> {
+    type Outcome = u8;
+
+    fn turn(&mut self, caller: &mut Caller<Feed>, _wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<u8, bool>> {
+        if let (Some(code), None) = (self.interrupt.exit_code(), &self.stopped) {
+            self.stop(caller, "interrupted".into(), "interrupted", code);
+        }
+        self.feed(caller)?;
+        self.stats = caller.upload().stats();
+        let Some(event) = caller.upload().poll_event() else {
+            self.is_closed = !self.is_connected && caller.is_closed();
+            // A server that is just being started gets its time.
+            if self.is_closed && now >= self.began + CLOSED_AFTER {
+                let failure = Failure::NoAnswer { forged: 0, unreachable: true };
+                return self.fail(caller, self.failure(&failure)).map(ControlFlow::Break);
+            }
+            self.tell_progress(now)?;
+            return Ok(ControlFlow::Continue(false));
+        };
+        match event {
+            Event::Met { server, .. } => self.on_met(caller, &server, now)?,
+            Event::Answer(bytes) => self.on_answer(caller, &bytes)?,
+            Event::Done => self.is_done = true,
+            Event::Failed(failure) => return self.fail(caller, self.failure(&failure)).map(ControlFlow::Break),
+            Event::Over(end) => return self.on_over(caller, end, now).map(ControlFlow::Break),
+        }
+        Ok(ControlFlow::Continue(true))
+    }
+
+    fn wakes_at(&self) -> Option<Instant> {
+        match (self.is_connected, self.told_at) {
+            (true, told_at) => told_at.map(|at| at + TELL_EVERY),
+            (false, _) => self.is_closed.then(|| self.began + CLOSED_AFTER),
+        }
+    }
+}
+
+impl Sending<'_> {
+    /// Passes on what the sources have come to.
+    fn feed(&mut self, caller: &mut Caller<Feed>) -> io::Result<()> {
+        while let Some(news) = caller.upload().source().poll()? {
+            match news {
+                News::Found(found) => self.on_found(found)?,
+                News::Digest { entry, digest } => self.on_digest(entry, digest)?,
+                News::Available(end) => {
+                    self.balance.on_available(end);
+                    caller.upload().handle_data(end);
+                }
+                News::Void(range) => {
+                    self.balance.on_available(range.end);
+                    caller.upload().handle_void(range.clone());
+                    caller.upload().handle_data(range.end);
+                }
+            }
+        }
+        let length = caller.upload().source().listing_length();
+        caller.upload().handle_manifest(length);
+        Ok(())
+    }
+
+    fn on_found(&mut self, found: Found) -> io::Result<()> {
+        let refused = self.balance.on_found(found);
+        self.complain(refused)
+    }
+
+    fn on_digest(&mut self, entry: u32, digest: FileDigest) -> io::Result<()> {
+        let withdrawn = self.balance.on_digest(entry, digest);
+        self.complain(withdrawn)
+    }
+
+    /// Tells why something is not copied, a bounded number of times.
+    fn complain(&mut self, reason: Option<String>) -> io::Result<()> {
+        match reason.filter(|_| self.balance.may_complain()) {
+            Some(reason) => self.report.note(&Note::Remark { text: format!("not copied: {reason}") }),
+            None => Ok(()),
+        }
+    }
+
+    /// The server has shown its key: it is remembered, compared, or the end.
+    fn on_met(&mut self, caller: &mut Caller<Feed>, server: &PublicKey, now: Instant) -> io::Result<()> {
+        let (host, port) = self.plan.target.rsplit_once(':').unwrap_or_default();
+        let fingerprint = server.fingerprint();
+        match self.known_hosts.meet(host, port.parse().unwrap_or_default(), fingerprint) {
+            Err(error) => self.stop(caller, error.to_string(), "the client does not know this key", exit::REFUSED),
+            Ok(met) => {
+                if met == Met::FirstTime {
+                    let target = Printable(&self.plan.target).to_string();
+                    let text = format!("{target} is met for the first time; its key is remembered: {fingerprint}");
+                    self.report.note(&Note::Remark { text })?;
+                }
+                self.is_connected = true;
+                caller.upload().welcome(now);
+                if let Some(peer) = caller.peer() {
+                    let (name, size) = (self.name.clone(), self.balance.bytes());
+                    let note = Transfer { id: 0, peer, name, size, spelling: "binary", mode: "windowed" };
+                    self.report.note(&Note::Started(note))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_answer(&mut self, caller: &mut Caller<Feed>, bytes: &[u8]) -> io::Result<()> {
+        let mut rest = bytes;
+        loop {
+            match self.answers.next(&mut rest) {
+                Ok(None) => return Ok(()),
+                Ok(Some(Answer::End(tally))) => self.balance.on_tally(tally),
+                Ok(Some(Answer::Objection(objection))) => {
+                    if let Some(void) = caller.upload().source().skip(objection.entry) {
+                        caller.upload().handle_void(void);
+                    }
+                    let reason = self.balance.on_objection(&objection);
+                    self.complain(reason)?;
+                }
+                Err(error) => {
+                    caller.upload().handle_abort(PROTOCOL_VIOLATION, &error.to_string());
+                    self.stopped.get_or_insert((error.to_string(), exit::UNEXPECTED));
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// `reason` is for here, `word` for the server.
+    fn stop(&mut self, caller: &mut Caller<Feed>, reason: String, word: &str, code: u8) {
+        self.stopped.get_or_insert((reason, code));
+        caller.upload().handle_abort(STOPPED, word);
+    }
+
+    fn on_over(&mut self, caller: &mut Caller<Feed>, end: End, now: Instant) -> io::Result<u8> {
+        if !self.is_done || self.stopped.is_some() {
+            let reason = self.stopped.take().unwrap_or_else(|| self.end(caller, &end));
+            return self.fail(caller, reason);
+        }
+        if let Some(spoiled) = caller.upload().source().spoiled() {
+            let spoiled = spoiled.to_owned();
+            self.balance.on_spoiled(spoiled);
+        }
+        let (tally, verdict) = (self.balance.tally(), self.balance.verdict());
+        if tally.placed > 0 || verdict.is_none() {
+            self.tell_finished(caller, now)?;
+        }
+        match verdict {
+            None => Ok(exit::DONE),
+            Some(verdict) => self.fail(caller, verdict),
+        }
+    }
+
+    fn tell_finished(&mut self, caller: &Caller<Feed>, now: Instant) -> io::Result<()> {
+        let Stats { counts, rtt, packet_size, repeated, .. } = self.stats;
+        let tally = self.balance.tally();
+        let rtt_ms = rtt.map(|rtt| rtt.as_secs_f64() * 1e3);
+        let path = PathNote {
+            loss: self.loss(),
+            bytes_again: repeated,
+            packet_size,
+            congestion: self.plan.choice.to_string(),
+        };
+        let windowed = WindowedNote {
+            files: tally.placed,
+            missing: self.balance.missing(),
+            blake3: self.balance.single_digest().map(hex::encode),
+            path: Some(path),
+        };
+        self.report.note(&Note::Finished(Box::new(Finished {
+            id: 0,
+            peer: caller.peer(),
+            name: self.name.clone(),
+            bytes: self.balance.copied(),
+            seconds: now.saturating_duration_since(self.began).as_secs_f64(),
+            mode: "windowed",
+            verified: true,
+            retransmissions: counts.lost,
+            duplicates: counts.spurious,
+            rtt_ms,
+            windowed: Some(windowed),
+            ..Finished::default()
+        })))
+    }
+
+    fn tell_progress(&mut self, now: Instant) -> io::Result<()> {
+        if !self.is_connected || self.told_at.is_some_and(|last| now.saturating_duration_since(last) < TELL_EVERY) {
+            return Ok(());
+        }
+        self.told_at = Some(now);
+        self.report.note(&Note::Progress(Progress {
+            id: 0,
+            bytes: self.stats.acknowledged,
+            size: self.balance.bytes(),
+            retransmissions: self.stats.counts.lost,
+            rtt_ms: self.stats.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
+            loss: Some(self.loss()),
+        }))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "for the eye")]
+    fn loss(&self) -> f64 {
+        let counts = self.stats.counts;
+        counts.lost.saturating_sub(counts.spurious) as f64 / counts.packets.max(1) as f64
+    }
+
+    fn fail(&mut self, caller: &Caller<Feed>, (reason, code): (String, u8)) -> io::Result<u8> {
+        let (name, peer) = (self.name.clone(), caller.peer());
+        self.report.note(&Note::Failed { id: 0, peer, name, reason, exit_code: Some(code) })?;
+        Ok(code)
+    }
+
+    /// Why there was no handshake: the thing, the reason and the remedy.
+    fn failure(&self, failure: &Failure) -> (String, u8) {
+        let (target, seconds) = (Printable(&self.plan.target), self.plan.timeout.as_secs_f64());
+        match failure {
+            Failure::NoAnswer { unreachable: true, .. } => {
+                let text = format!("nobody listens at {target}: the port is closed; is the server running there?");
+                (text, exit::NO_ANSWER)
+            }
+            Failure::NoAnswer { forged: 0, .. } => {
+                let text = format!(
+                    "{target} did not answer for {seconds} s; is UDP port open there, and does it know the windowed mode \
+                     (--mode lab is for plain lab servers)?"
+                );
+                (text, exit::NO_ANSWER)
+            }
+            Failure::NoAnswer { forged, .. } => {
+                let text = format!(
+                    "{target} gave no genuine answer for {seconds} s, and {forged} that were not; somebody may be in between"
+                );
+                (text, exit::NO_ANSWER)
+            }
+            Failure::OtherVersion(version) => {
+                let text = format!(
+                    "{target} speaks version {version} of the windowed mode; use the same version on both sides"
+                );
+                (text, exit::REFUSED)
+            }
+            Failure::OtherKey { expected, found } => {
+                (format!("{target} has the key {}, not {expected}", found.fingerprint()), exit::REFUSED)
+            }
+            Failure::NotConfirmed => {
+                (format!("{target} fell silent in the middle of the handshake; try again"), exit::NO_ANSWER)
+            }
+        }
+    }
+
+    /// Why the connection ended before all was done.
+    fn end(&self, caller: &mut Caller<Feed>, end: &End) -> (String, u8) {
+        let (target, seconds) = (Printable(&self.plan.target), self.plan.timeout.as_secs_f64());
+        let is_sent = caller.upload().source().is_complete() && self.stats.acknowledged >= self.balance.available();
+        match end {
+            End::Silent | End::Forgotten if is_sent => {
+                let text = format!(
+                    "everything was sent, but the end was not confirmed within {seconds} s: the files may be complete there; look, or send them again"
+                );
+                (text, exit::NOT_CONFIRMED)
+            }
+            End::Silent => {
+                let text = format!(
+                    "{target} fell silent: no answer for {seconds} s (--timeout waits longer); files that were not complete are not saved there"
+                );
+                (text, exit::NO_ANSWER)
+            }
+            End::Forgotten => {
+                let text = format!(
+                    "{target} knows nothing of this transfer any more; was the server started anew? Send it again"
+                );
+                (text, exit::NO_ANSWER)
+            }
+            End::ClosedByPeer { code: NO_ERROR, .. } | End::Closed => ("stopped".into(), exit::UNEXPECTED),
+            End::ClosedByPeer { reason, .. } => {
+                (format!("refused by the server: {}", Printable(reason)), exit::REFUSED)
+            }
+            End::Broken(reason) => (format!("the connection broke: {}", Printable(reason)), exit::UNEXPECTED),
+        }
+    }
+}
+
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
+/// A server that is just being started gets so long to open its port.
+const CLOSED_AFTER: Duration = Duration::from_millis(1500);
+
+/// The client does not go on, for the reason that it says.
+const STOPPED: u64 = 0x110;

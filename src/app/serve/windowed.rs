@@ -1,0 +1,228 @@
+//! Windowed transfers at a server: what the harbour says goes to the disk, what the disk says goes back, and people are told.
+
+use super::{TELL_EVERY, Throttle};
+use crate::chunker::answers::Tally;
+use crate::harbour::{self, Harbour};
+use crate::io::events::windowed::WindowedNote;
+use crate::io::events::{Finished, Note, Progress, Report, Transfer};
+use crate::io::store::Store;
+use crate::io::trees::{Answer, Contents, Order, Trees};
+use crate::io::udp::Waker;
+use crate::name::Printable;
+use crate::packet::windowed::frame::Space;
+use crate::session::windowed::connection::{End, PROTOCOL_VIOLATION};
+use crate::session::windowed::reception;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The transfers that are under way.
+pub(super) struct Unloading {
+    trees: Trees,
+    transfers: BTreeMap<u64, Known>,
+    refusals: Throttle,
+    /// Transfers that ended well since they were last counted.
+    ended: u64,
+}
+
+/// What is known of one.
+struct Known {
+    peer: SocketAddr,
+    began: Instant,
+    /// Once the manifest is complete.
+    contents: Option<Contents>,
+    received: u64,
+    told_at: Option<Instant>,
+    is_done: bool,
+}
+
+impl Known {
+    fn name(&self) -> String {
+        match &self.contents {
+            Some(Contents { name, entries: 0 | 1, .. }) => name.clone(),
+            Some(Contents { name, entries, .. }) => format!("{name} and {} more", entries - 1),
+            None => "a transfer that had not said what it brings".into(),
+        }
+    }
+
+    fn size(&self) -> u64 {
+        self.contents.as_ref().and_then(|contents| contents.bytes).unwrap_or(self.received)
+    }
+}
+
+impl Unloading {
+    /// Starts the threads for the disk.
+    pub(super) fn start(store: &Arc<Store>, waker: &Waker) -> io::Result<Self> {
+        let trees = Trees::start(store, waker)?;
+        Ok(Self { trees, transfers: BTreeMap::new(), refusals: Throttle::default(), ended: 0 })
+    }
+
+    /// Takes the disk's answers and the harbour's events until there are none; says whether there were any.
+    pub(super) fn drain(&mut self, harbour: &mut Harbour, report: &mut dyn Report, now: Instant) -> io::Result<bool> {
+        let mut any = false;
+        while let Some((id, answer)) = self.trees.poll() {
+            any = true;
+            self.on_answer(harbour, id, answer, report, now)?;
+        }
+        while let Some(event) = harbour.poll_event() {
+            any = true;
+            match event {
+                harbour::Event::Opened { id, peer, .. } => {
+                    let known = Known { peer, began: now, contents: None, received: 0, told_at: None, is_done: false };
+                    self.transfers.insert(id, known);
+                }
+                harbour::Event::Happened { id, event } => self.on_event(id, event, report)?,
+            }
+        }
+        Ok(any)
+    }
+
+    /// How many transfers ended well since the last call.
+    pub(super) fn take_ended(&mut self) -> u64 {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Waits until every order is carried out.
+    pub(super) fn finish(&mut self) {
+        self.trees.finish();
+    }
+
+    fn on_event(&mut self, id: u64, event: reception::Event, report: &mut dyn Report) -> io::Result<()> {
+        match event {
+            reception::Event::Manifest(bytes) => self.trees.order(id, Order::Listing(bytes)),
+            reception::Event::Data(block) => self.trees.order(id, Order::Bytes(block)),
+            reception::Event::Over(end) => {
+                self.trees.order(id, Order::Close);
+                if let Some(known) = self.transfers.remove(&id).filter(|known| !known.is_done) {
+                    let (name, peer, reason) = (known.name(), Some(known.peer), reason(&end));
+                    report.note(&Note::Failed { id: shown(id), peer, name, reason, exit_code: None })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_answer(
+        &mut self,
+        harbour: &mut Harbour,
+        id: u64,
+        answer: Answer,
+        report: &mut dyn Report,
+        now: Instant,
+    ) -> io::Result<()> {
+        match answer {
+            Answer::Listed(bytes) => harbour.with(id, now, |reception| reception.handle_taken(Space::Manifest, bytes)),
+            Answer::Passed(end) => harbour.with(id, now, |reception| reception.handle_passed(end)),
+            Answer::End(end) => harbour.with(id, now, |reception| reception.handle_end(end)),
+            Answer::Say(bytes) => harbour.with(id, now, |reception| reception.handle_answer(&bytes)),
+            Answer::Written(bytes) => {
+                harbour.with(id, now, |reception| reception.handle_taken(Space::Data, bytes));
+                self.tell_progress(id, bytes, report, now)?;
+            }
+            Answer::Begins(contents) => {
+                let Some(known) = self.transfers.get_mut(&id) else { return Ok(()) };
+                known.contents = Some(contents);
+                let (peer, name, size) = (known.peer, known.name(), known.size());
+                let note = Transfer { id: shown(id), peer, name, size, spelling: "binary", mode: "windowed" };
+                report.note(&Note::Started(note))?;
+            }
+            Answer::Objection { name, reason } => self.tell_objection(id, (name, reason), report, now)?,
+            Answer::Done { tally, bytes, blake3 } => {
+                harbour.handle_done(id, now);
+                self.tell_done(id, tally, (bytes, blake3), report, now)?;
+            }
+            Answer::Broken(reason) => {
+                harbour.with(id, now, |reception| reception.handle_abort(PROTOCOL_VIOLATION, &reason));
+                if let Some(known) = self.transfers.get_mut(&id) {
+                    // What follows is only that we ended it ourselves.
+                    known.is_done = true;
+                    let (peer, name) = (Some(known.peer), known.name());
+                    report.note(&Note::Failed { id: shown(id), peer, name, reason, exit_code: None })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_progress(&mut self, id: u64, bytes: u64, report: &mut dyn Report, now: Instant) -> io::Result<()> {
+        let Some(known) = self.transfers.get_mut(&id) else { return Ok(()) };
+        known.received = known.received.saturating_add(bytes);
+        let is_due = known.told_at.is_none_or(|last| now.saturating_duration_since(last) >= TELL_EVERY);
+        if known.contents.is_none() || !is_due {
+            return Ok(());
+        }
+        known.told_at = Some(now);
+        let (bytes, size) = (known.received, known.size());
+        let progress = Progress { id: shown(id), bytes, size, retransmissions: 0, rtt_ms: None, loss: None };
+        report.note(&Note::Progress(progress))
+    }
+
+    fn tell_objection(
+        &mut self,
+        id: u64,
+        (name, reason): (String, String),
+        report: &mut dyn Report,
+        now: Instant,
+    ) -> io::Result<()> {
+        let (Some(known), Some(untold)) = (self.transfers.get(&id), self.refusals.admit(now)) else { return Ok(()) };
+        if untold > 0 {
+            report.note(&Note::Remark { text: format!("{untold} more files were not taken") })?;
+        }
+        let name = if known.contents.is_some() { known.name() } else { name };
+        report.note(&Note::Refused { peer: known.peer, name, reason })
+    }
+
+    fn tell_done(
+        &mut self,
+        id: u64,
+        tally: Tally,
+        (bytes, blake3): (u64, Option<[u8; 32]>),
+        report: &mut dyn Report,
+        now: Instant,
+    ) -> io::Result<()> {
+        let Some(known) = self.transfers.get_mut(&id) else { return Ok(()) };
+        known.is_done = true;
+        let missing = tally.refused.saturating_add(tally.failed);
+        if tally.placed == 0 && missing > 0 {
+            let (name, peer, reason) = (known.name(), Some(known.peer), NOTHING_TAKEN.into());
+            return report.note(&Note::Failed { id: shown(id), peer, name, reason, exit_code: None });
+        }
+        self.ended += 1;
+        let blake3 = blake3.map(hex::encode);
+        report.note(&Note::Finished(Box::new(Finished {
+            id: shown(id),
+            peer: Some(known.peer),
+            name: known.name(),
+            bytes,
+            seconds: now.saturating_duration_since(known.began).as_secs_f64(),
+            mode: "windowed",
+            verified: true,
+            windowed: Some(WindowedNote { files: tally.placed, missing, blake3, path: None }),
+            ..Finished::default()
+        })))
+    }
+}
+
+fn reason(end: &End) -> String {
+    match end {
+        End::Closed => "the server ended it".into(),
+        End::ClosedByPeer { reason, .. } if reason.is_empty() => "the client ended it".into(),
+        End::ClosedByPeer { reason, .. } => format!("client: {}", Printable(reason)),
+        End::Silent => "nothing came for too long; what was complete is saved, the rest is removed".into(),
+        End::Forgotten => "the client knows nothing of it any more".into(),
+        End::Broken(reason) => Printable(reason).to_string(),
+    }
+}
+
+/// Each reason was told before.
+const NOTHING_TAKEN: &str = "nothing of it was taken";
+
+/// Both modes count from 1, and whoever reads the notes must tell them apart.
+fn shown(id: u64) -> u64 {
+    id.saturating_add(WINDOWED_FROM)
+}
+
+/// More than the lab's transfers will ever be, and exact as a JSON number everywhere.
+const WINDOWED_FROM: u64 = 1 << 52;

@@ -1,0 +1,259 @@
+//! What the receiver says about a transfer's entries: a stream of records, one for each that did not come to rest, and the counts.
+//!
+//! ```text
+//! header            family "a", version 1                     (see the manifest's stream for records and fields)
+//! 1 refused         entry, the reason as UTF-8, 512 bytes at most: it may not come, and its bytes need not be sent
+//! 2 failed          entry, reason: it came to nothing
+//! 3 differs         entry, reason: what arrived is not what was sent
+//! 0 end             files placed, entries refused, entries failed (those that differ among them), BLAKE3 of the stream
+//! ```
+//!
+//! Entries are numbered as in the manifest, from 0. After [`RECORDS_MAX`] records the others are only counted: who sends a million
+//! names that are taken gets no more than a few megabytes of reasons.
+
+use super::manifest::ENTRIES_MAX;
+use super::records::{Family, Record, RecordError, RecordReader, RecordWriter};
+use crate::codec::{Cursor, Writer};
+use thiserror::Error;
+
+/// Why an entry did not come to rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objection {
+    /// Which entry.
+    pub entry: u32,
+    /// What became of it.
+    pub fate: Fate,
+    /// Why. Not yet safe to print.
+    pub reason: String,
+}
+
+/// What became of an entry that did not come to rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It may not come.
+    Refused,
+    /// It came to nothing.
+    Failed,
+    /// Its bytes arrived as others than they were sent.
+    Differs,
+}
+
+/// How a transfer ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Files that have their names.
+    pub placed: u64,
+    /// Entries that were refused.
+    pub refused: u64,
+    /// Entries that failed, or differ.
+    pub failed: u64,
+}
+
+/// Writes the stream.
+#[derive(Debug)]
+pub struct AnswerWriter {
+    records: RecordWriter,
+    written: usize,
+}
+
+impl AnswerWriter {
+    /// Begins the stream: appends its header to `out`.
+    pub fn new(out: &mut Vec<u8>) -> Self {
+        Self { records: RecordWriter::new(FAMILY, out), written: 0 }
+    }
+
+    /// Appends what became of an entry to `out`, unless there are too many of them. A reason is cut to 512 bytes.
+    pub fn objection(&mut self, objection: &Objection, out: &mut Vec<u8>) {
+        if self.written >= RECORDS_MAX {
+            return;
+        }
+        self.written += 1;
+        let kind = match objection.fate {
+            Fate::Refused => REFUSED,
+            Fate::Failed => FAILED,
+            Fate::Differs => DIFFERS,
+        };
+        let mut body = Vec::new();
+        let mut writer = Writer::new(&mut body, usize::MAX);
+        let written =
+            writer.varint(objection.entry.into()).and_then(|()| writer.bytes(cut(&objection.reason).as_bytes()));
+        let recorded = written.and_then(|()| self.records.record(kind, &body, out));
+        debug_assert!(recorded.is_ok(), "a number and a short text always fit");
+    }
+
+    /// Appends the end to `out`.
+    pub fn end(self, tally: Tally, out: &mut Vec<u8>) {
+        let mut body = Vec::new();
+        let mut writer = Writer::new(&mut body, usize::MAX);
+        let counts = [tally.placed, tally.refused, tally.failed];
+        let written = counts.iter().try_for_each(|count| writer.varint(*count));
+        let ended = written.and_then(|()| self.records.end(&body, out));
+        debug_assert!(ended.is_ok(), "no count is larger than a manifest");
+    }
+}
+
+/// What an answer has next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// An entry did not come to rest.
+    Objection(Objection),
+    /// The end. Nothing before it was lost or changed.
+    End(Tally),
+}
+
+/// Reads the stream in pieces of any length; keeps one record at most.
+#[derive(Debug)]
+pub struct AnswerReader {
+    records: RecordReader,
+}
+
+impl Default for AnswerReader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl AnswerReader {
+    /// Expects the stream's first byte.
+    pub fn new() -> Self {
+        Self { records: RecordReader::new(FAMILY) }
+    }
+
+    /// Takes from `input` what completes the next record, and gives it; `None` when all of `input` is taken.
+    ///
+    /// # Errors
+    /// [`AnswerError`]; the stream is worth nothing any more then.
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Answer>, AnswerError> {
+        let (kind, body) = match self.records.next(input)? {
+            None => return Ok(None),
+            Some(Record::End { body }) => {
+                return Ok(Some(Answer::End(read_tally(body).ok_or(AnswerError::Malformed)?)));
+            }
+            Some(Record::One { kind, body }) => (kind, body),
+        };
+        let fate = match kind {
+            REFUSED => Fate::Refused,
+            FAILED => Fate::Failed,
+            DIFFERS => Fate::Differs,
+            kind => return Err(AnswerError::UnknownKind { kind }),
+        };
+        let mut cursor = Cursor::new(body);
+        let entry = cursor.varint().filter(|entry| *entry < ENTRIES_MAX).and_then(|entry| u32::try_from(entry).ok());
+        let entry = entry.ok_or(AnswerError::Malformed)?;
+        let reason = String::from_utf8_lossy(cursor.rest()).into_owned();
+        Ok(Some(Answer::Objection(Objection { entry, fate, reason })))
+    }
+}
+
+/// Why the stream is not what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AnswerError {
+    /// Not even a stream of records.
+    #[error("the server's answer cannot be read: {0}")]
+    Records(#[from] RecordError),
+    /// A record that does not hold what its kind has.
+    #[error("the server's answer cannot be read; are the versions of both sides the same?")]
+    Malformed,
+    /// A kind that came later.
+    #[error(
+        "the server's answer has a record of a kind ({kind}) that is not known here; use the same version on both sides"
+    )]
+    UnknownKind {
+        /// The kind.
+        kind: u64,
+    },
+}
+
+fn read_tally(body: &[u8]) -> Option<Tally> {
+    let mut cursor = Cursor::new(body);
+    Some(Tally { placed: cursor.varint()?, refused: cursor.varint()?, failed: cursor.varint()? })
+}
+
+/// The beginning of a text, as much as a record has room for.
+fn cut(text: &str) -> &str {
+    let end = (0..=REASON_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
+const FAMILY: Family = Family { letter: b'a', version: 1 };
+
+const REFUSED: u64 = 1;
+
+const FAILED: u64 = 2;
+
+const DIFFERS: u64 = 3;
+
+/// A sentence or two.
+const REASON_MAX: usize = 512;
+
+/// Entries that are named with their reason: more than a person reads, and 4 MiB at most as they are written here.
+pub const RECORDS_MAX: usize = 8192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn objection(entry: u32, fate: Fate, reason: &str) -> Objection {
+        Objection { entry, fate, reason: reason.to_owned() }
+    }
+
+    fn read(stream: &[u8], piece: usize) -> Result<Vec<Answer>, AnswerError> {
+        let (mut reader, mut answers) = (AnswerReader::new(), Vec::new());
+        for mut input in stream.chunks(piece) {
+            while let Some(answer) = reader.next(&mut input)? {
+                answers.push(answer);
+            }
+        }
+        Ok(answers)
+    }
+
+    #[test]
+    fn an_answer_comes_back_as_it_was() {
+        let objections = [
+            objection(0, Fate::Refused, "\"a\" exists here"),
+            objection(7, Fate::Failed, ""),
+            objection(ENTRIES_MAX as u32 - 1, Fate::Differs, &"ü".repeat(400)),
+        ];
+        let mut stream = Vec::new();
+        let mut writer = AnswerWriter::new(&mut stream);
+        objections.iter().for_each(|objection| writer.objection(objection, &mut stream));
+        let tally = Tally { placed: 5, refused: 1, failed: 2 };
+        writer.end(tally, &mut stream);
+        let mut expected: Vec<_> = objections.into_iter().map(Answer::Objection).collect();
+        if let Some(Answer::Objection(last)) = expected.last_mut() {
+            last.reason.truncate(REASON_MAX);
+        }
+        expected.push(Answer::End(tally));
+        assert_eq!(read(&stream, 1), Ok(expected.clone()));
+        assert_eq!(read(&stream, 1000), Ok(expected));
+    }
+
+    #[test]
+    fn a_million_objections_are_counted_and_few_are_written() {
+        let mut stream = Vec::new();
+        let mut writer = AnswerWriter::new(&mut stream);
+        for entry in 0..20_000 {
+            writer.objection(&objection(entry, Fate::Refused, &"x".repeat(600)), &mut stream);
+        }
+        writer.end(Tally { refused: 20_000, ..Tally::default() }, &mut stream);
+        assert!(stream.len() < 5 << 20, "{}", stream.len());
+        assert_eq!(read(&stream, 5000).map(|answers| answers.len()), Ok(RECORDS_MAX + 1));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused_for_its_reason() {
+        let records = |kind, body: &[u8]| {
+            let mut out = Vec::new();
+            RecordWriter::new(FAMILY, &mut out).record(kind, body, &mut out).unwrap();
+            out
+        };
+        for (stream, error) in [
+            (b"hmm\x01".to_vec(), AnswerError::Records(RecordError::NotOurs)),
+            (records(4, b"\x01"), AnswerError::UnknownKind { kind: 4 }),
+            (records(1, b""), AnswerError::Malformed),
+            (records(1, &[0xff; 8]), AnswerError::Malformed),
+        ] {
+            assert_eq!(read(&stream, 9), Err(error), "{stream:?}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What is told of a windowed transfer that ended, besides what is told of all.
+
+use indicatif::DecimalBytes;
+use serde::Serialize;
+
+/// How many files came to rest, and, at a client, what the path was like.
+#[derive(Clone, Debug, Serialize)]
+pub struct WindowedNote {
+    /// Files that have their names.
+    pub files: u64,
+    /// Entries that were refused or came to nothing.
+    pub missing: u64,
+    /// BLAKE3 of the content in hexadecimal, of a single file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blake3: Option<String>,
+    /// What sending it was like.
+    #[serde(flatten)]
+    pub path: Option<PathNote>,
+}
+
+/// What sending was like.
+#[derive(Clone, Debug, Serialize)]
+pub struct PathNote {
+    /// The share of packets that were lost, from 0 to 1.
+    pub loss: f64,
+    /// Bytes of files that were sent again.
+    pub bytes_again: u64,
+    /// The UDP payload of the largest packets, in bytes.
+    pub packet_size: usize,
+    /// Which congestion control was in charge.
+    pub congestion: String,
+}
+
+impl WindowedNote {
+    /// What follows the size and the rate in the closing line.
+    pub(super) fn sentence(&self, rtt_ms: Option<f64>) -> String {
+        let mut text = match self.files {
+            1 => String::new(),
+            files => format!(", {files} files"),
+        };
+        if let Some(path) = &self.path {
+            let PathNote { loss, bytes_again, packet_size, congestion } = path;
+            let (rtt_ms, loss, again) = (rtt_ms.unwrap_or_default(), loss * 100.0, DecimalBytes(*bytes_again));
+            text += &format!(
+                ", rtt {rtt_ms:.2} ms, {loss:.2} % lost, {again} sent again, packets of {packet_size} bytes, {congestion}"
+            );
+        }
+        if self.missing > 0 {
+            text += &format!(", {} not copied", self.missing);
+        }
+        text += ", verified";
+        if let Some(blake3) = &self.blake3 {
+            text += &format!(", blake3 {blake3}");
+        }
+        text
+    }
+}

@@ -1,0 +1,135 @@
+//! Threads that bring the trees of windowed transfers to rest, so that the socket thread never waits for a disk.
+
+mod job;
+
+pub use job::{Answer, Contents};
+
+use super::store::Store;
+use super::udp::Waker;
+use crate::session::windowed::gather::Block;
+use job::Job;
+use std::collections::HashMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+/// The disk's side of windowed transfers. Orders of one transfer stay in order.
+///
+/// What waits here is bounded by the flow control of each transfer: only what is answered with [`Answer::Listed`] or
+/// [`Answer::Written`] makes room for more.
+pub struct Trees {
+    lanes: Vec<Sender<(u64, Order)>>,
+    answers: Receiver<(u64, Answer)>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What is to be done for a transfer, which begins with the first order for it.
+pub enum Order {
+    /// The next bytes of the request, the manifest or the digests, which are one stream.
+    Listing(Vec<u8>),
+    /// Bytes of the files.
+    Bytes(Block),
+    /// It is over. What is verified gets its name, the rest is removed.
+    Close,
+}
+
+impl Trees {
+    /// Starts the threads; `waker` ends the socket thread's wait when an answer is there.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(store: &Arc<Store>, waker: &Waker) -> io::Result<Self> {
+        let (answers_in, answers) = channel();
+        let mut trees = Self { lanes: Vec::new(), answers, threads: Vec::new() };
+        for number in 0..LANES {
+            let (orders_in, orders) = channel();
+            let (store, answers, waker) = (Arc::clone(store), answers_in.clone(), waker.clone());
+            let lane = Lane { store, jobs: HashMap::new(), answers, waker };
+            let thread = std::thread::Builder::new().name(format!("tree {number}")).spawn(move || lane.run(&orders))?;
+            trees.lanes.push(orders_in);
+            trees.threads.push(thread);
+        }
+        Ok(trees)
+    }
+
+    /// Passes an order on.
+    pub fn order(&self, id: u64, order: Order) {
+        if let Some(lane) = self.lanes.get(usize::try_from(id).unwrap_or_default() % LANES) {
+            // A lane ends only when this end is dropped.
+            let _ = lane.send((id, order));
+        }
+    }
+
+    /// The next answer that is there.
+    pub fn poll(&self) -> Option<(u64, Answer)> {
+        self.answers.try_recv().ok()
+    }
+
+    /// Waits until every order is carried out; temporary files of unfinished transfers are gone then.
+    pub fn finish(&mut self) {
+        self.lanes.clear();
+        for thread in self.threads.drain(..) {
+            // A lane that panicked has removed its files while unwinding.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One thread's share of the transfers.
+struct Lane {
+    store: Arc<Store>,
+    /// `None` for one that came to nothing: what still comes for it is dropped.
+    jobs: HashMap<u64, Option<Job>>,
+    answers: Sender<(u64, Answer)>,
+    waker: Waker,
+}
+
+impl Lane {
+    fn run(mut self, orders: &Receiver<(u64, Order)>) {
+        while let Ok((id, order)) = orders.recv() {
+            // A panic over one transfer must not leave the others of this lane without answers.
+            let done = catch_unwind(AssertUnwindSafe(|| self.carry_out(id, order)));
+            let answers = done.unwrap_or_else(|_| {
+                self.jobs.insert(id, None);
+                vec![Answer::Broken("the server stumbled over this transfer; tell its operator".into())]
+            });
+            if answers.is_empty() {
+                continue;
+            }
+            let gone = answers.into_iter().any(|answer| self.answers.send((id, answer)).is_err());
+            self.waker.wake();
+            if gone {
+                return;
+            }
+        }
+        for mut job in self.jobs.into_values().flatten() {
+            job.close();
+        }
+    }
+
+    fn carry_out(&mut self, id: u64, order: Order) -> Vec<Answer> {
+        let job = self.jobs.entry(id).or_insert_with(|| Some(Job::new(&self.store)));
+        let mut answers = Vec::new();
+        let result = match (order, &mut *job) {
+            (Order::Listing(bytes), Some(job)) => job.list(&bytes, &mut answers),
+            (Order::Bytes(block), Some(job)) => job.take(block, &mut answers),
+            (Order::Close, _) => {
+                if let Some(mut job) = self.jobs.remove(&id).flatten() {
+                    job.close();
+                }
+                Ok(())
+            }
+            (_, None) => Ok(()),
+        };
+        if let Err(reason) = result {
+            self.jobs.insert(id, None);
+            answers.push(Answer::Broken(reason));
+        }
+        answers
+    }
+}
+
+/// As many as for the lab's transfers, and for the same reason: one slow disk operation does not hold up everybody.
+const LANES: usize = 4;

@@ -1,0 +1,326 @@
+//! One windowed transfer at the disk: what comes of it goes into a tree, and what becomes of that goes back.
+
+use crate::chunker::answers::{AnswerWriter, Fate, Objection, Tally};
+use crate::chunker::request::RequestReader;
+use crate::io::store::tree::{Event, Outcome, Tree, Untaken};
+use crate::io::store::{ErrorKind, Store, StoreError};
+use crate::session::windowed::gather::Block;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is to be told of a transfer, to its client and to others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// So many bytes of the listing are read.
+    Listed(u64),
+    /// The manifest is complete: this is what comes.
+    Begins(Contents),
+    /// So many bytes of the files are written, or were of no use.
+    Written(u64),
+    /// Everything below this offset is there, or is not wanted.
+    Passed(u64),
+    /// The byte space ends there.
+    End(u64),
+    /// These bytes are for the client.
+    Say(Vec<u8>),
+    /// An entry is not taken, or came to nothing; for the operator.
+    Objection {
+        /// The path of the transfer's first entry.
+        name: String,
+        /// Why, safe to print.
+        reason: String,
+    },
+    /// Every entry is decided, and what came to rest is durable.
+    Done {
+        /// How many entries came to rest, and how many did not.
+        tally: Tally,
+        /// How many bytes the files have that did.
+        bytes: u64,
+        /// BLAKE3 of the file, if there is one alone.
+        blake3: Option<[u8; 32]>,
+    },
+    /// It cannot go on, for this reason; the last answer.
+    Broken(String),
+}
+
+/// What a transfer brings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Its first entry's path.
+    pub name: String,
+    /// How many entries it has.
+    pub entries: u64,
+    /// How many bytes, if the sender knows.
+    pub bytes: Option<u64>,
+}
+
+/// The transfer. Dropped, what has no name yet is removed.
+pub(super) struct Job {
+    store: Arc<Store>,
+    request: RequestReader,
+    /// Once the request is read.
+    tree: Option<Tree>,
+    /// Bytes that the tree cannot take yet, by offset.
+    held: BTreeMap<u64, Block>,
+    contents: Contents,
+    has_begun: bool,
+    told_passed: u64,
+    told_end: bool,
+    /// What is said to the client; `None` after its end.
+    writer: Option<AnswerWriter>,
+    said: Vec<u8>,
+    placed_bytes: u64,
+    digest: Option<[u8; 32]>,
+}
+
+impl Job {
+    pub(super) fn new(store: &Arc<Store>) -> Self {
+        let mut said = Vec::new();
+        let writer = Some(AnswerWriter::new(&mut said));
+        Self {
+            store: Arc::clone(store),
+            request: RequestReader::new(),
+            tree: None,
+            held: BTreeMap::new(),
+            contents: Contents::default(),
+            has_begun: false,
+            told_passed: 0,
+            told_end: false,
+            writer,
+            said,
+            placed_bytes: 0,
+            digest: None,
+        }
+    }
+
+    /// The next bytes of the listing came. An error is why nothing more can come of the transfer.
+    pub(super) fn list(&mut self, bytes: &[u8], answers: &mut Vec<Answer>) -> Result<(), String> {
+        let mut rest = bytes;
+        if self.tree.is_none()
+            && let Some(existing) = self.request.next(&mut rest).map_err(|error| error.to_string())?
+        {
+            self.tree = Some(Tree::open(&self.store, existing));
+        }
+        if let Some(tree) = &mut self.tree {
+            tree.handle_listing(rest).map_err(|error| error.to_string())?;
+        }
+        answers.push(Answer::Listed(bytes.len() as u64));
+        self.report(answers);
+        self.retry(answers)
+    }
+
+    /// Bytes of the files came. An error is why nothing more can come of the transfer.
+    pub(super) fn take(&mut self, block: Block, answers: &mut Vec<Answer>) -> Result<(), String> {
+        let was_taken = self.write(&block)?;
+        let length = block.bytes.len() as u64;
+        if !was_taken {
+            self.held.insert(block.offset, block);
+            return Ok(());
+        }
+        answers.push(Answer::Written(length));
+        self.retry(answers)
+    }
+
+    /// What is verified gets its name.
+    pub(super) fn close(&mut self) {
+        if let Some(tree) = &mut self.tree {
+            tree.settle();
+        }
+    }
+
+    /// What was held back may be taken by now.
+    fn retry(&mut self, answers: &mut Vec<Answer>) -> Result<(), String> {
+        let mut offsets: Vec<u64> = Vec::new();
+        if let Some(tree) = &self.tree {
+            offsets.extend(self.held.range(..tree.known()).map(|(offset, _)| *offset));
+        }
+        for offset in offsets {
+            let Some(block) = self.held.remove(&offset) else { continue };
+            if self.write(&block)? {
+                answers.push(Answer::Written(block.bytes.len() as u64));
+            } else {
+                self.held.insert(offset, block);
+            }
+        }
+        self.report(answers);
+        Ok(())
+    }
+
+    /// Says whether the bytes were taken.
+    fn write(&mut self, block: &Block) -> Result<bool, String> {
+        let Some(tree) = &mut self.tree else { return Ok(false) };
+        match tree.handle_bytes(&[(block.offset, &block.bytes)]) {
+            Ok(_) => Ok(true),
+            Err(Untaken::Unknown { .. } | Untaken::Crowded) => Ok(false),
+            Err(error @ Untaken::Beyond { .. }) => Err(error.to_string()),
+        }
+    }
+
+    /// Passes on what the tree has come to: what it brings, what is wrong with it, and last, if it has come to that, its end.
+    fn report(&mut self, answers: &mut Vec<Answer>) {
+        let Some(mut tree) = self.tree.take() else { return };
+        let (mut objections, mut done) = (Vec::new(), None);
+        while let Some(event) = tree.poll_event() {
+            self.on_event(event, &mut tree, &mut objections, &mut done);
+        }
+        if tree.is_listed() && !self.has_begun {
+            self.has_begun = true;
+            self.contents.bytes = tree.end();
+            answers.push(Answer::Begins(self.contents.clone()));
+        }
+        answers.extend(
+            objections.into_iter().map(|reason| Answer::Objection { name: self.contents.name.clone(), reason }),
+        );
+        if let Some(end) = tree.end().filter(|_| !self.told_end) {
+            self.told_end = true;
+            answers.push(Answer::End(end));
+        }
+        let passed = tree.passed();
+        if passed > self.told_passed {
+            self.told_passed = passed;
+            answers.push(Answer::Passed(passed));
+        }
+        if !self.said.is_empty() {
+            answers.push(Answer::Say(std::mem::take(&mut self.said)));
+        }
+        answers.extend(done);
+        self.tree = Some(tree);
+    }
+
+    fn on_event(&mut self, event: Event, tree: &mut Tree, objections: &mut Vec<String>, done: &mut Option<Answer>) {
+        match event {
+            Event::Accepted { entry, .. } => self.count(entry, tree),
+            Event::Refused { entry, error } => {
+                self.count(entry, tree);
+                self.object(entry, Fate::Refused, &error, objections);
+            }
+            Event::Placed { bytes, blake3, .. } => {
+                self.placed_bytes = self.placed_bytes.saturating_add(bytes);
+                self.digest = Some(blake3);
+            }
+            Event::Failed { entry, error } => {
+                let fate = if error.kind() == ErrorKind::Differs { Fate::Differs } else { Fate::Failed };
+                self.object(entry, fate, &error, objections);
+            }
+            Event::Done(Outcome { placed, refused, failed }) => {
+                let tally = Tally { placed, refused, failed };
+                if let Some(writer) = self.writer.take() {
+                    writer.end(tally, &mut self.said);
+                }
+                let blake3 = self.digest.filter(|_| placed == 1);
+                *done = Some(Answer::Done { tally, bytes: self.placed_bytes, blake3 });
+            }
+        }
+    }
+
+    fn count(&mut self, entry: u32, tree: &mut Tree) {
+        if self.contents.entries == 0 {
+            self.contents.name = tree.path(entry).unwrap_or_else(|| "something without a name".into());
+        }
+        self.contents.entries += 1;
+    }
+
+    fn object(&mut self, entry: u32, fate: Fate, error: &StoreError, objections: &mut Vec<String>) {
+        let reason = error.to_string();
+        if let Some(writer) = &mut self.writer {
+            writer.objection(&Objection { entry, fate, reason: reason.clone() }, &mut self.said);
+        }
+        objections.push(reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunker::answers::{Answer as Word, AnswerReader};
+    use crate::chunker::digests::{DigestWriter, FileDigest};
+    use crate::chunker::manifest::{Entry, Kind, ManifestWriter, Modified};
+    use crate::chunker::request::{Existing, request};
+    use crate::io::store::Policy;
+    use crate::name::SafeName;
+    use std::fs;
+
+    fn job() -> (tempfile::TempDir, Job) {
+        let root = tempfile::tempdir().expect("a folder");
+        let store = Store::open(root.path(), Policy::default()).expect("a store");
+        let job = Job::new(&Arc::new(store));
+        (root, job)
+    }
+
+    /// What a client sends about these files: request and manifest, and the digests.
+    fn listing(existing: Existing, files: &[(&str, &[u8])]) -> (Vec<u8>, Vec<u8>) {
+        let (mut out, mut digests) = (request(existing), Vec::new());
+        let (mut writer, mut digester) = (ManifestWriter::new(&mut out), DigestWriter::new(&mut digests));
+        for (name, content) in files {
+            let (path, size) = (SafeName::parse(name).expect("a good name"), content.len() as u64);
+            let entry = Entry { path, kind: Kind::File { size }, mode: 0o644, modified: Modified::default() };
+            writer.entry(&entry, &mut out).expect("in order");
+            let digest = FileDigest::Read { size, blake3: blake3::hash(content).into(), sha256: None };
+            digester.file(&digest, &mut digests).expect("a small file");
+        }
+        writer.end(&mut out);
+        digester.end(&mut digests).expect("an end");
+        (out, digests)
+    }
+
+    fn block(offset: u64, bytes: &[u8]) -> Block {
+        Block { offset, bytes: bytes.to_vec() }
+    }
+
+    #[test]
+    fn bytes_wait_until_the_manifest_says_where_they_belong() {
+        let (root, mut job) = job();
+        let (listing, digests) = listing(Existing::Keep, &[("a", b"one"), ("b", b"three")]);
+        let mut answers = Vec::new();
+        job.take(block(0, b"onethree"), &mut answers).expect("held");
+        assert_eq!(answers, []);
+        let (first, rest) = listing.split_at(listing.len() - 1);
+        job.list(first, &mut answers).expect("a listing");
+        assert!(answers.ends_with(&[Answer::Written(8), Answer::Passed(8)]), "{answers:?}");
+        answers.clear();
+        job.list(rest, &mut answers).expect("the last byte of the manifest");
+        let contents = Contents { name: "a".into(), entries: 2, bytes: Some(8) };
+        assert_eq!(std::mem::take(&mut answers)[..3], [Answer::Listed(1), Answer::Begins(contents), Answer::End(8)]);
+        job.list(&digests, &mut answers).expect("digests");
+        let tally = Tally { placed: 2, refused: 0, failed: 0 };
+        assert_eq!(answers.last(), Some(&Answer::Done { tally, bytes: 8, blake3: None }));
+        assert_eq!(fs::read(root.path().join("b")).expect("a file"), b"three");
+    }
+
+    #[test]
+    fn what_is_refused_need_not_come_and_the_client_is_told() {
+        let (root, mut job) = job();
+        fs::write(root.path().join("a"), b"old").expect("a file");
+        let (listing, digests) = listing(Existing::Keep, &[("a", b"new"), ("b", b"three")]);
+        let mut answers = Vec::new();
+        job.list(&[listing, digests].concat(), &mut answers).expect("a listing");
+        assert!(answers.contains(&Answer::Passed(3)), "{answers:?}");
+        job.take(block(3, b"three"), &mut answers).expect("the other file");
+        let tally = Tally { placed: 1, refused: 1, failed: 0 };
+        let blake3 = Some(blake3::hash(b"three").into());
+        assert_eq!(answers.last(), Some(&Answer::Done { tally, bytes: 5, blake3 }));
+        let (mut reader, mut words) = (AnswerReader::new(), Vec::new());
+        for answer in &answers {
+            let Answer::Say(bytes) = answer else { continue };
+            let mut rest = &bytes[..];
+            while let Some(word) = reader.next(&mut rest).expect("an answer") {
+                words.push(word);
+            }
+        }
+        let [Word::Objection(objection), Word::End(end)] = &words[..] else { panic!("{words:?}") };
+        assert_eq!((objection.entry, objection.fate, *end), (0, Fate::Refused, tally));
+        assert!(objection.reason.contains("--overwrite"), "{objection:?}");
+        assert_eq!(fs::read(root.path().join("a")).expect("a file"), b"old");
+    }
+
+    #[test]
+    fn nonsense_ends_the_transfer_with_a_reason() {
+        let (_root, mut job) = job();
+        assert!(job.list(b"nonsense", &mut Vec::new()).is_err_and(|reason| reason.contains("request")));
+        let (_root, mut job) = self::job();
+        let (listing, _) = listing(Existing::Replace, &[("a", b"new")]);
+        job.list(&listing, &mut Vec::new()).expect("a listing");
+        let beyond = job.take(block(2, b"ww"), &mut Vec::new());
+        assert_eq!(beyond, Err("byte 3 lies behind the last file".into()));
+    }
+}
