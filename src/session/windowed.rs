@@ -9,6 +9,7 @@ pub mod gather;
 pub mod inbox;
 pub mod ledger;
 pub mod loss;
+pub mod marks;
 pub mod mtu;
 pub mod numbers;
 pub mod ordered;

@@ -1,7 +1,7 @@
 //! A model of the path instead of a reaction to losses: BBR version 3 (draft-ietf-ccwg-bbr), made to hold its rate where
 //! packets are lost by chance.
 //!
-//! Phases, gains, filters, rounds and bounds are the draft's, and so are their names. Six things differ; most of them
+//! Phases, gains, filters, rounds and bounds are the draft's, and so are their names. Seven things differ; most of them
 //! because the draft gives way to any loss above 2 %, and a path that loses 10 % by itself would starve.
 //!
 //! 1. **Weather** (`weather`). Losses among packets that were sent slower than the path delivers, after the queue was
@@ -19,6 +19,8 @@
 //!    ProbeBW_UP end after one round, not three. ProbeRTT is put off while the queue is seen empty anyway (`min_rtt`).
 //! 6. **Sharing.** A queue that was there before the probe is somebody's with whom to share. Then the probe lasts two
 //!    rounds, by which a small flow gains more than a large one; if it overflows, a tenth of the room is given back.
+//! 7. **Busy machines.** A sender that gets to run too late learns nothing from a low rate: such samples never lower the
+//!    rate, and are no plateau that ends Startup unless something is lost (`bandwidth`, `full_pipe`).
 
 mod aggregation;
 mod bandwidth;
@@ -95,6 +97,7 @@ impl Bbr {
         if matches!(self.phase, Phase::Startup | Phase::Up) && !round.is_app_limited {
             let witness = match (is_losing, is_delayed) {
                 (false, true) if self.phase == Phase::Up && self.cycle.was_queueing => Witness::ForeignQueue,
+                (false, _) if round.is_late && self.phase == Phase::Startup => Witness::Late,
                 (false, false) => Witness::None,
                 _ => Witness::Pressure,
             };
@@ -382,16 +385,13 @@ pub const NAME: &str = "bbr";
 
 /// What Startup begins with when the round trip is known: they are spread over it, so they are no burst.
 const INITIAL_PACKETS_SPREAD: u64 = 64;
-
 /// Draft section 2.5: `PacingMarginPercent`: a hundredth slower than the path, so that queues run dry.
 const PACING_MARGIN: f64 = 0.99;
 
 /// Draft section 5.3.2: if the rate was overestimated, the queue does not run dry.
 const DRAIN_ROUNDS_MAX: u64 = 3;
-
 /// What we keep of a queue's room that others share: chosen on the bench so that TCPs get half (the draft keeps all).
 const SHARING: f64 = 0.9;
-
 /// Draft section 2.16.2: `ProbeRTTDuration`.
 const PROBE_RTT_DURATION: Duration = Duration::from_millis(200);
 
@@ -434,6 +434,7 @@ mod tests {
                     interval: RTT,
                     rate: Some(rate_of(delivered, RTT)),
                     is_app_limited: false,
+                    is_late: false,
                     in_flight_then: bbr.window(),
                     delivered_then: before,
                     delivered_total: before + delivered,

@@ -112,6 +112,8 @@ pub struct RateSample {
     pub rate: Option<u64>,
     /// Whether there was too little to say for the rate to tell something about the path.
     pub is_app_limited: bool,
+    /// Whether this machine did not get to sending in time, so that the path may carry more.
+    pub is_late: bool,
     /// What was in flight when that packet was sent, itself counted.
     pub in_flight_then: u64,
     /// Delivered in all when that packet was sent.

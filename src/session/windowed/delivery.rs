@@ -20,6 +20,7 @@ pub struct Stamp {
     delivered: u64,
     lost: u64,
     is_app_limited: bool,
+    is_late: bool,
 }
 
 /// The totals that packets are stamped with.
@@ -33,6 +34,8 @@ pub struct Sampler {
     first_sent: Instant,
     /// The path tells nothing until so much is delivered.
     app_limited_until: Option<u64>,
+    /// What the path would have carried is not known until so much is delivered.
+    late_until: Option<u64>,
     /// The newest packet of the acknowledgement that is being processed.
     newest: Option<Stamp>,
 }
@@ -40,7 +43,15 @@ pub struct Sampler {
 impl Sampler {
     /// Nothing is delivered yet.
     pub fn new(now: Instant) -> Self {
-        Self { delivered: 0, lost: 0, delivered_at: now, first_sent: now, app_limited_until: None, newest: None }
+        Self {
+            delivered: 0,
+            lost: 0,
+            delivered_at: now,
+            first_sent: now,
+            app_limited_until: None,
+            late_until: None,
+            newest: None,
+        }
     }
 
     /// A packet left; `in_flight` counts it already, as it does its `bytes`.
@@ -57,6 +68,7 @@ impl Sampler {
             delivered: self.delivered,
             lost: self.lost,
             is_app_limited: self.app_limited_until.is_some(),
+            is_late: self.late_until.is_some(),
         }
     }
 
@@ -64,6 +76,12 @@ impl Sampler {
     /// application's, until what is in flight now is delivered.
     pub fn on_app_limited(&mut self, in_flight: u64) {
         self.app_limited_until = Some(self.delivered.saturating_add(in_flight));
+    }
+
+    /// The machine did not get to sending in time: rates measured from here on are at least what the path carries,
+    /// until what is in flight now is delivered.
+    pub fn on_late(&mut self, in_flight: u64) {
+        self.late_until = Some(self.delivered.saturating_add(in_flight));
     }
 
     /// A packet was acknowledged. Called for each one that an acknowledgement covers newly, before [`Sampler::finish`].
@@ -88,6 +106,9 @@ impl Sampler {
         if self.app_limited_until.is_some_and(|until| self.delivered > until) {
             self.app_limited_until = None;
         }
+        if self.late_until.is_some_and(|until| self.delivered > until) {
+            self.late_until = None;
+        }
         let send_elapsed = newest.sent.saturating_duration_since(newest.first_sent);
         let ack_elapsed = now.saturating_duration_since(newest.delivered_at);
         self.first_sent = self.first_sent.max(newest.sent);
@@ -101,6 +122,7 @@ impl Sampler {
             interval,
             rate: (interval >= min_rtt && !interval.is_zero()).then(|| rate_of(delivered, interval)),
             is_app_limited: newest.is_app_limited,
+            is_late: newest.is_late,
             in_flight_then: newest.in_flight,
             delivered_then: newest.delivered,
             delivered_total: self.delivered,
@@ -213,5 +235,22 @@ mod tests {
         sampler.on_spurious_loss(1000);
         sampler.on_acked(now + ms(10), &stamp, 1000);
         assert_eq!(sampler.finish(now + ms(10), ms(1)).expect("a sample").lost, 1000);
+    }
+
+    #[test]
+    fn what_leaves_late_and_with_it_is_marked_until_it_is_delivered() {
+        let (mut sampler, now) = begun();
+        let before = sampler.on_sent(now, 1000, 1000);
+        sampler.on_late(1000);
+        let with = sampler.on_sent(now + ms(1), 1000, 2000);
+        let mut late = |stamp: &Stamp, at| {
+            sampler.on_acked(now + ms(at), stamp, 1000);
+            let sample = sampler.finish(now + ms(at), ms(1)).expect("a sample");
+            (sample.is_late, sampler.on_sent(now + ms(at), 1000, 2000))
+        };
+        assert!(!late(&before, 50).0);
+        let (is_late, after) = late(&with, 51);
+        assert!(is_late);
+        assert!(!late(&after, 101).0);
     }
 }

@@ -2,12 +2,13 @@
 
 use super::delivery::{Sampler, Stamp};
 use super::ledger::{Acked, Ledger, Sent};
+use super::marks::Marks;
 use super::mtu::Mtu;
 use super::numbers::{Numbers, OptimisticAck};
 use super::pacer::Pacer;
 use super::path_rtt::PathRtt;
 use super::pto::Pto;
-use crate::packet::windowed::frame::{Ack, EcnCounts};
+use crate::packet::windowed::frame::Ack;
 use crate::session::congestion::{self, Choice, Congestion, Lost};
 use std::time::{Duration, Instant};
 
@@ -91,6 +92,8 @@ pub struct Flight<T> {
     probes: usize,
     /// There was nothing to send although there was room for it.
     is_idle: bool,
+    /// It was only the pace that held packets back.
+    is_held: bool,
     counts: Counts,
     acked: Vec<Acked<Cargo<T>>>,
     lost: Vec<Sent<Cargo<T>>>,
@@ -104,13 +107,6 @@ struct Cargo<T> {
     is_mtu_probe: bool,
     is_marked: bool,
     content: T,
-}
-
-/// Whether the path carries marks of congestion (RFC 9000 section 13.4.2).
-#[derive(Clone, Copy, Debug, Default)]
-struct Marks {
-    has_failed: bool,
-    counts: EcnCounts,
 }
 
 impl<T: Copy> Flight<T> {
@@ -137,6 +133,7 @@ impl<T: Copy> Flight<T> {
             marks: Marks::default(),
             probes: 0,
             is_idle: true,
+            is_held: false,
             counts: Counts::default(),
             acked: Vec::new(),
             lost: Vec::new(),
@@ -159,7 +156,16 @@ impl<T: Copy> Flight<T> {
             return self.mtu.size() as u64;
         }
         let room = self.congestion.window().saturating_sub(self.ledger.bytes_in_flight());
-        if room < self.mtu.size() as u64 || !self.ledger.has_room() { 0 } else { room.min(self.pacer.budget(now)) }
+        if room < self.mtu.size() as u64 || !self.ledger.has_room() {
+            self.is_held = false;
+            return 0;
+        }
+        let paced = self.pacer.budget(now);
+        let forfeited = self.pacer.take_forfeited();
+        if std::mem::replace(&mut self.is_held, paced == 0) && forfeited > LATE {
+            self.sampler.on_late(self.ledger.bytes_in_flight());
+        }
+        room.min(paced)
     }
 
     /// When more may leave, if it is only its pace that holds it back.
@@ -176,7 +182,7 @@ impl<T: Copy> Flight<T> {
 
     /// Whether packets should say that we understand marks of congestion.
     pub fn is_markable(&self) -> bool {
-        !self.marks.has_failed
+        self.marks.are_believed()
     }
 
     /// The number of the next packet; `None` when all are used up.
@@ -216,6 +222,7 @@ impl<T: Copy> Flight<T> {
     /// There is nothing to send although there is room for it.
     pub fn on_nothing_to_send(&mut self) {
         self.is_idle = true;
+        self.is_held = false;
         self.sampler.on_app_limited(self.ledger.bytes_in_flight());
     }
 
@@ -231,6 +238,7 @@ impl<T: Copy> Flight<T> {
         let heard = self.ledger.on_ack(ranges(), now, &self.rtt, &mut acked);
         if let Some(round_trip) = heard.round_trip {
             self.rtt.on_sample(round_trip, ack.delay, now);
+            self.pacer.set_round_trip(self.rtt.min().unwrap_or_default());
         }
         let largest = acked.iter().max_by_key(|acked| acked.packet.number).map(|acked| acked.packet.sent_at);
         let marked = acked.iter().filter(|acked| acked.packet.content.is_marked).count() as u64;
@@ -245,8 +253,8 @@ impl<T: Copy> Flight<T> {
             self.probes = 0;
         }
         self.find_losses(fates, now);
-        if let Some(sent) = largest {
-            self.on_marks(ack.ecn, marked, sent, now);
+        if let Some(sent) = largest.filter(|_| self.marks.on_counts(ack.ecn, marked)) {
+            self.congestion.on_congestion_signalled(now, sent);
         }
         if let Some(sample) = self.sampler.finish(now, self.rtt.min().unwrap_or_default()) {
             let (in_flight, smoothed_rtt) = (self.ledger.bytes_in_flight(), self.rtt.smoothed());
@@ -374,21 +382,7 @@ impl<T: Copy> Flight<T> {
         self.congestion.on_mtu(self.mtu.size());
         self.pacer.set_mtu(self.mtu.size());
     }
-
-    /// The peer counted marks. Where it does not count every packet that said it could be marked, somebody on the path wipes or
-    /// changes them, and nothing they say is believed any more.
-    fn on_marks(&mut self, counts: Option<EcnCounts>, marked: u64, newest_sent: Instant, now: Instant) {
-        if self.marks.has_failed || marked == 0 {
-            return;
-        }
-        let before = self.marks.counts;
-        let after = counts.unwrap_or(before);
-        self.marks.counts = after;
-        let grown = (after.ect0.saturating_sub(before.ect0)).saturating_add(after.ce.saturating_sub(before.ce));
-        if counts.is_none() || grown < marked || after.ect1 > 0 {
-            self.marks.has_failed = true;
-        } else if after.ce > before.ce {
-            self.congestion.on_congestion_signalled(now, newest_sent);
-        }
-    }
 }
+
+/// Credit that was lost for a shorter time than this says nothing about how busy the machine is.
+const LATE: Duration = Duration::from_millis(1);

@@ -7,14 +7,18 @@ use crate::session::congestion::controller::{RateSample, rate_of, scaled};
 pub struct Bandwidth {
     /// The greatest rate of the last cycle and of this one, in bytes per second.
     cycles: [u64; 2],
+    /// Whether this cycle has a sample that says what the path carries, and not how busy this machine was.
+    is_measured: bool,
 }
 
 impl Bandwidth {
-    /// A sample's rate, as [`carried`] says. What the application limited counts only if it is more than all that is
-    /// known.
-    pub fn on_sample(&mut self, rate: u64, is_app_limited: bool) {
-        if !is_app_limited || rate >= self.max() {
+    /// A sample's rate, as [`carried`] says. What the application limited, or a machine that was too busy
+    /// to send in time, counts only if it is more than all that is known.
+    pub fn on_sample(&mut self, rate: u64, sample: &RateSample) {
+        let is_limited = sample.is_app_limited || sample.is_late;
+        if !is_limited || rate >= self.max() {
             self.cycles[1] = self.cycles[1].max(rate);
+            self.is_measured = true;
         }
     }
 
@@ -23,9 +27,10 @@ impl Bandwidth {
         self.cycles = self.cycles.map(|rate| scaled(rate, 1.0 / (1.0 - loss)));
     }
 
-    /// A cycle's probing has been measured: what is older than a cycle is forgotten. A cycle without a sample is none.
+    /// A cycle's probing has been measured: what is older than a cycle is forgotten. A cycle without a sample is none, nor is
+    /// one in which this machine was always late: otherwise its lateness would lower the rate again and again, down to nothing.
     pub fn on_cycle(&mut self) {
-        if self.cycles[1] != 0 {
+        if self.cycles[1] != 0 && std::mem::take(&mut self.is_measured) {
             self.cycles = [self.cycles[1], 0];
         }
     }

@@ -16,6 +16,8 @@ pub enum Witness {
     None,
     /// There is a queue, but it was there before.
     ForeignQueue,
+    /// This machine did not get to sending in time: the rate says more of it than of the path.
+    Late,
     /// Something does.
     Pressure,
 }
@@ -33,6 +35,7 @@ impl FullPipe {
         }
         self.stagnant_rounds += 1;
         self.is_full |= match witness {
+            Witness::Late => self.stagnant_rounds >= STAGNANT_ROUNDS_LATE,
             Witness::None => self.stagnant_rounds >= STAGNANT_ROUNDS,
             Witness::ForeignQueue => self.stagnant_rounds >= STAGNANT_ROUNDS_IN_QUEUE,
             Witness::Pressure => true,
@@ -53,6 +56,9 @@ const STAGNANT_ROUNDS: u32 = 3;
 
 /// In a queue of others one round is too few to take a fair share of the path, and three take too much of it.
 const STAGNANT_ROUNDS_IN_QUEUE: u32 = 2;
+
+/// So that Startup ends at last where the machine is the limit.
+const STAGNANT_ROUNDS_LATE: u32 = 10;
 
 #[cfg(test)]
 mod tests {

@@ -60,7 +60,7 @@ impl Model {
         let round = self.rounds.on_sample(sample, rate, acked.bytes);
         let is_probe_rtt_due = self.min_rtt.on_rtt(acked.now, sample.rtt);
         if let Some(rate) = rate {
-            self.bandwidth.on_sample(rate, sample.is_app_limited);
+            self.bandwidth.on_sample(rate, sample);
         }
         if let Some(loss) = self.weather.on_acked(sample.sent, acked.bytes, acked.smoothed_rtt / 2, self.packet) {
             self.bandwidth.on_weather_known(loss);

@@ -28,6 +28,8 @@ pub struct Round {
     pub lost: u64,
     /// Whether the application limited all its samples.
     pub is_app_limited: bool,
+    /// Whether this machine was too busy to send in time.
+    pub is_late: bool,
 }
 
 impl Rounds {
@@ -51,6 +53,7 @@ impl Rounds {
         round.rtt = Some(round.rtt.map_or(sample.rtt, |rtt| rtt.min(sample.rtt)));
         round.acked = round.acked.saturating_add(acked);
         round.is_app_limited &= sample.is_app_limited;
+        round.is_late |= sample.is_late;
         ended.then_some(self.last)
     }
 
