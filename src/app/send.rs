@@ -105,6 +105,9 @@ impl Sending<'_> {
         }
         let length = caller.upload().source().listing_length();
         caller.upload().handle_manifest(length);
+        if caller.upload().source().is_complete() {
+            caller.upload().handle_complete();
+        }
         Ok(())
     }
 

@@ -518,7 +518,7 @@ impl Flow {
         let now = self.began + Duration::from_nanos(at);
         self.to_send > 0
             && self.in_flight + PACKET <= self.control.window()
-            && (!self.is_paced || self.pacer.budget(now) >= PACKET)
+            && (!self.is_paced || self.pacer.budget(now, true) >= PACKET)
     }
 
     fn on_send(&mut self, at: u64) -> u64 {

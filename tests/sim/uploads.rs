@@ -129,6 +129,7 @@ fn new_upload(seed: u64, plan: &Plan, now: Instant) -> Upload<Pattern> {
     let mut upload = Upload::new(call, sending, Pattern { manifest }, now);
     upload.handle_manifest(plan.manifest.max(8) as u64);
     upload.handle_data(plan.bytes);
+    upload.handle_complete();
     upload
 }
 
@@ -352,10 +353,17 @@ fn a_busy_machine_goes_on_at_the_paths_rate_whenever_it_gets_to_run() {
         let bytes = megabytes * 1_000_000;
         let mut plan = Plan::new(words, bytes);
         plan.lateness = Duration::from_millis(milliseconds);
-        let outcome = run(&plan, 1);
-        let whole = bytes as f64 * 8e-6 / outcome.took.as_secs_f64() / rate;
-        let lost = outcome.stats.counts.lost as f64 / outcome.stats.counts.packets as f64;
-        println!("{words:42}  {milliseconds:2} ms      {whole:.3}   {lost:.3}");
+        let mut outcomes: Vec<(f64, f64)> = (1..=3)
+            .map(|seed| {
+                let outcome = run(&plan, seed);
+                let counts = outcome.stats.counts;
+                let whole = bytes as f64 * 8e-6 / outcome.took.as_secs_f64() / rate;
+                (whole, counts.lost as f64 / counts.packets as f64)
+            })
+            .collect();
+        outcomes.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let (whole, lost) = outcomes[1];
+        println!("{words:42}  {milliseconds:2} ms      {whole:.3}   {lost:.3}   (of {outcomes:.2?})");
         assert!(whole >= whole_min, "{words}, {milliseconds} ms: {whole:.3}");
     }
 }

@@ -71,7 +71,7 @@ pub struct Bbr {
 impl Bbr {
     /// Startup, with 64 packets spread over the handshake's round trip, or ten if that is not known.
     pub fn new(start: &Start) -> Self {
-        let packets = if start.rtt.is_some() { INITIAL_PACKETS_SPREAD } else { INITIAL_PACKETS };
+        let packets = start.rtt.map_or(INITIAL_PACKETS, |_| INITIAL_PACKETS_SPREAD);
         let window = initial_window(packets, start.mtu as u64);
         Self {
             model: Model::new(start, window),
@@ -91,13 +91,15 @@ impl Bbr {
     }
 
     fn on_round(&mut self, round: &Round) {
-        let is_delayed = self.model.is_delayed(round.rtt);
+        // Who gets to run late sees every acknowledgement late: no sign of a queue.
+        let is_busy = round.is_late && self.phase == Phase::Startup;
+        let is_delayed = !is_busy && self.model.is_delayed(round.rtt);
         let is_losing = self.model.is_losing(round.lost, round.acked, is_delayed);
         let is_congested = (is_losing && is_delayed) || std::mem::take(&mut self.is_marked);
         if matches!(self.phase, Phase::Startup | Phase::Up) && !round.is_app_limited {
             let witness = match (is_losing, is_delayed) {
                 (false, true) if self.phase == Phase::Up && self.cycle.was_queueing => Witness::ForeignQueue,
-                (false, _) if round.is_late && self.phase == Phase::Startup => Witness::Late,
+                (false, _) if is_busy => Witness::Late,
                 (false, false) => Witness::None,
                 _ => Witness::Pressure,
             };
@@ -382,12 +384,10 @@ impl Congestion for Bbr {
 
 /// As on the command line.
 pub const NAME: &str = "bbr";
-
 /// What Startup begins with when the round trip is known: they are spread over it, so they are no burst.
 const INITIAL_PACKETS_SPREAD: u64 = 64;
 /// Draft section 2.5: `PacingMarginPercent`: a hundredth slower than the path, so that queues run dry.
 const PACING_MARGIN: f64 = 0.99;
-
 /// Draft section 5.3.2: if the rate was overestimated, the queue does not run dry.
 const DRAIN_ROUNDS_MAX: u64 = 3;
 /// What we keep of a queue's room that others share: chosen on the bench so that TCPs get half (the draft keeps all).

@@ -289,6 +289,9 @@ impl Connection {
         for content in self.fates.lost.drain(..) {
             self.streams.on_lost(&content.carried);
         }
+        if self.flight.counts().is_lossy() {
+            self.streams.insure();
+        }
     }
 
     /// What the next datagram is for, if one is to be sent; no longer than `segment`, if others went before it.

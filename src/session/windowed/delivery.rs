@@ -84,6 +84,11 @@ impl Sampler {
         self.late_until = Some(self.delivered.saturating_add(in_flight));
     }
 
+    /// Whether that was so within the last round trip.
+    pub fn is_late(&self) -> bool {
+        self.late_until.is_some()
+    }
+
     /// A packet was acknowledged. Called for each one that an acknowledgement covers newly, before [`Sampler::finish`].
     pub fn on_acked(&mut self, now: Instant, stamp: &Stamp, bytes: u64) {
         self.delivered = self.delivered.saturating_add(bytes);

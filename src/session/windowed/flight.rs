@@ -76,6 +76,13 @@ pub struct Counts {
     pub timeouts: u64,
 }
 
+impl Counts {
+    /// Whether so many packets are lost that some of the last ones will be as well: one in two hundred.
+    pub fn is_lossy(&self) -> bool {
+        self.packets >= 200 && self.lost.saturating_sub(self.spurious) >= self.packets / 200
+    }
+}
+
 /// One direction of a connection, from the number of a packet to its fate.
 #[derive(Debug)]
 pub struct Flight<T> {
@@ -160,7 +167,7 @@ impl<T: Copy> Flight<T> {
             self.is_held = false;
             return 0;
         }
-        let paced = self.pacer.budget(now);
+        let paced = self.pacer.budget(now, self.is_held || self.sampler.is_late());
         let forfeited = self.pacer.take_forfeited();
         if std::mem::replace(&mut self.is_held, paced == 0) && forfeited > LATE {
             self.sampler.on_late(self.ledger.bytes_in_flight());

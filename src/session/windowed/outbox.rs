@@ -20,9 +20,13 @@ pub struct Outbox {
     next: u64,
     /// Where the bytes that we have end.
     available: u64,
+    /// There will be no more.
+    is_complete: bool,
     /// Where the peer's permission ends.
     limit: u64,
     repeated: u64,
+    /// Where the bytes end of which no copy was sent as a precaution; `None` while that is not wanted.
+    uncopied: Option<u64>,
 }
 
 impl Outbox {
@@ -30,7 +34,16 @@ impl Outbox {
     /// ranges the later ones are sent again.
     pub fn new(kept: &RangeSet) -> Self {
         let acked = kept.iter().take(KEPT_MAX).collect();
-        Self { acked, lost: RangeSet::new(), next: 0, available: 0, limit: 0, repeated: 0 }
+        Self {
+            acked,
+            lost: RangeSet::new(),
+            next: 0,
+            available: 0,
+            is_complete: false,
+            limit: 0,
+            repeated: 0,
+            uncopied: None,
+        }
     }
 
     /// There are bytes up to the offset `end`.
@@ -54,10 +67,27 @@ impl Outbox {
             self.repeated = self.repeated.saturating_add(range.end - range.start);
             return Some(range);
         }
-        let gap = self.fresh()?;
+        let Some(gap) = self.fresh() else { return self.next_copy(max_len) };
         let end = gap.end.min(gap.start.saturating_add(max_len));
         self.next = end;
         Some(gap.start..end)
+    }
+
+    /// There will be no more bytes than are there.
+    pub fn on_complete(&mut self) {
+        self.is_complete = true;
+    }
+
+    /// The path loses packets: once the last byte has left, whatever is still under way goes out a second time, before it is
+    /// known to be lost.
+    ///
+    /// Otherwise the end waits for the losses among the last round trip's packets, then for the losses among
+    /// these, each time for a round trip in which nothing else is left to be sent. The newest go first: of the
+    /// oldest it will soon be known what became of them.
+    pub fn insure(&mut self) {
+        if self.is_complete && self.uncopied.is_none() && !self.has_next() && self.next == self.available {
+            self.uncopied = Some(self.next);
+        }
     }
 
     /// The peer has these bytes.
@@ -89,7 +119,7 @@ impl Outbox {
 
     /// Whether [`Outbox::next`] has something.
     pub fn has_next(&self) -> bool {
-        !self.lost.is_empty() || self.fresh().is_some()
+        !self.lost.is_empty() || self.fresh().is_some() || self.has_copy()
     }
 
     /// Whether there are new bytes that only the peer's limit holds back: the receiver's disk is what this transfer waits for.
@@ -120,6 +150,24 @@ impl Outbox {
     /// The next stretch of bytes that were never sent, may be sent, and that the peer has not.
     fn fresh(&self) -> Option<Range<u64>> {
         self.acked.gaps(self.next..self.available.min(self.limit)).next()
+    }
+
+    fn has_copy(&self) -> bool {
+        self.uncopied.is_some_and(|end| self.acked.first_gap(0) < end)
+    }
+
+    fn next_copy(&mut self, max_len: u64) -> Option<Range<u64>> {
+        let mut end = self.uncopied.filter(|_| self.has_copy())?;
+        loop {
+            let start = end.saturating_sub(max_len);
+            let last = self.acked.gaps(start..end).last();
+            end = last.as_ref().map_or(start, |gap| gap.start);
+            self.uncopied = Some(end);
+            if let Some(gap) = last {
+                self.repeated = self.repeated.saturating_add(gap.end - gap.start);
+                return Some(gap);
+            }
+        }
     }
 }
 
@@ -159,6 +207,37 @@ mod tests {
         outbox.on_lost(0..10);
         assert_eq!([outbox.next(7), outbox.next(7), outbox.next(7)], [Some(0..7), Some(7..10), Some(20..27)]);
         assert_eq!([outbox.next(7), outbox.next(7)], [Some(27..30), Some(30..37)]);
+    }
+
+    #[test]
+    fn at_the_end_of_a_lossy_path_what_is_under_way_goes_out_once_more_the_newest_first() {
+        let mut outbox = outbox(&[], 50);
+        all(&mut outbox, 10);
+        outbox.on_acked(0..20);
+        outbox.on_acked(32..34);
+        outbox.insure();
+        assert!(!outbox.has_next(), "there may be more to come");
+        outbox.on_complete();
+        outbox.insure();
+        assert_eq!(all(&mut outbox, 10), [40..50, 34..40, 24..32, 20..24]);
+        outbox.insure();
+        assert_eq!((outbox.has_next(), outbox.repeated()), (false, 28), "once");
+        outbox.on_acked(20..50);
+        assert!(outbox.has_all(50));
+    }
+
+    #[test]
+    fn copies_wait_for_the_end_and_lost_bytes_for_no_copy() {
+        let mut outbox = outbox(&[], 50);
+        outbox.on_complete();
+        outbox.next(30);
+        outbox.insure();
+        outbox.next(30);
+        outbox.insure();
+        outbox.on_lost(0..10);
+        assert_eq!([outbox.next(20), outbox.next(20)], [Some(0..10), Some(30..50)]);
+        outbox.on_acked(0..50);
+        assert_eq!((outbox.has_next(), outbox.next(20)), (false, None), "they are there");
     }
 
     #[test]

@@ -60,12 +60,17 @@ impl Pacer {
         self.catch_up = (min_rtt / CATCH_UP_SHARE).clamp(CATCH_UP_MIN, CATCH_UP_MAX);
     }
 
-    /// How many bytes may leave at `now`, in one burst: none, or at least a packet.
-    pub fn budget(&mut self, now: Instant) -> u64 {
+    /// How many bytes may leave at `now`, in one burst: none, or at least a packet. `may_catch_up`: whoever
+    /// comes late makes up for all of it, and not only for what an idle machine's sleep is late; where the window and not the
+    /// pace held packets back, that would be a burst.
+    pub fn budget(&mut self, now: Instant, may_catch_up: bool) -> u64 {
         if self.rate == u64::MAX {
             return u64::MAX;
         }
         self.count(now);
+        if !may_catch_up {
+            self.credit = self.credit.min(signed(self.burst() + self.volume(CATCH_UP_MIN)));
+        }
         let credit = u64::try_from(self.credit).unwrap_or(0);
         if credit < self.mtu { 0 } else { credit.min(self.burst()) }
     }
@@ -180,7 +185,7 @@ mod tests {
         let (mut now, mut bytes, mut largest) = (from, 0, 0);
         while now < from + lasts {
             let mut burst = 0;
-            while pacer.budget(now) >= 1250 {
+            while pacer.budget(now, true) >= 1250 {
                 pacer.on_sent(now, 1250);
                 burst += 1250;
             }
@@ -194,7 +199,7 @@ mod tests {
     fn the_rate_is_kept_in_bursts_of_half_a_millisecond() {
         for (rate, burst) in [(12_500_000, 6250), (125_000_000, 62_500), (1_250_000_000, 65_000), (125_000, 1250)] {
             let (mut pacer, now) = begun(rate);
-            let first = pacer.budget(now);
+            let first = pacer.budget(now, true);
             assert!(first <= 65_536 && first <= (rate / 500).max(1250), "{first} at the beginning");
             sent(&mut pacer, now, Duration::from_millis(20), Duration::ZERO);
             let (bytes, largest) =
@@ -218,16 +223,16 @@ mod tests {
     fn what_did_not_wait_is_paid_for_afterwards() {
         let (mut pacer, now) = begun(1_250_000);
         pacer.on_sent(now, 2500 + 1250);
-        assert_eq!(pacer.budget(now), 0);
+        assert_eq!(pacer.budget(now, true), 0);
         assert_eq!(pacer.next_send_time(), now + Duration::from_millis(2));
-        assert_eq!(pacer.budget(now + Duration::from_millis(2)), 1250);
+        assert_eq!(pacer.budget(now + Duration::from_millis(2), true), 1250);
     }
 
     #[test]
     fn without_a_limit_nothing_waits() {
         let (mut pacer, now) = begun(u64::MAX);
         pacer.on_sent(now, u64::MAX);
-        assert_eq!((pacer.budget(now), pacer.next_send_time() <= now), (u64::MAX, true));
+        assert_eq!((pacer.budget(now, true), pacer.next_send_time() <= now), (u64::MAX, true));
     }
 
     proptest! {
@@ -240,12 +245,12 @@ mod tests {
                 now += Duration::from_nanos(nanos);
                 pacer.set_rate(now, rate);
                 pacer.set_mtu(mtu);
-                let budget = pacer.budget(now);
+                let budget = pacer.budget(now, true);
                 prop_assert!(budget == 0 || budget >= mtu as u64);
                 prop_assert!(rate == u64::MAX || budget <= (64 * 1024).max(mtu as u64));
                 pacer.on_sent(now, bytes);
                 let next = pacer.next_send_time();
-                prop_assert!(pacer.budget(next.max(now)) >= mtu as u64 || next.duration_since(now) >= ELAPSED_MAX);
+                prop_assert!(pacer.budget(next.max(now), true) >= mtu as u64 || next.duration_since(now) >= ELAPSED_MAX);
             }
         }
     }
@@ -257,9 +262,9 @@ mod tests {
         let mut pacer = Pacer::new(began, 1_000_000, 1000);
         pacer.set_round_trip(Duration::from_millis(50));
         pacer.on_sent(began, pacer.burst());
-        pacer.budget(began + Duration::from_millis(7));
+        pacer.budget(began + Duration::from_millis(7), true);
         assert_eq!((pacer.credit, pacer.take_forfeited()), (7000, Duration::ZERO));
-        pacer.budget(began + Duration::from_millis(20));
+        pacer.budget(began + Duration::from_millis(20), true);
         assert_eq!((pacer.credit, pacer.take_forfeited()), (7000, Duration::from_millis(13)));
         assert_eq!(pacer.take_forfeited(), Duration::ZERO, "it is told once");
     }

@@ -109,6 +109,18 @@ impl Streams {
         }
     }
 
+    /// There will be no more bytes to send than are there.
+    pub fn on_complete(&mut self, space: Space) {
+        if let Some(outbox) = slot(&mut self.out, space) {
+            outbox.on_complete();
+        }
+    }
+
+    /// The path loses packets: see [`Outbox::insure`].
+    pub fn insure(&mut self) {
+        self.out.iter_mut().flatten().for_each(Outbox::insure);
+    }
+
     /// What comes in this space ends there.
     pub fn on_end(&mut self, space: Space, end: u64) -> Option<Result<(), Violation>> {
         slot(&mut self.inward, space).as_mut().map(|inbox| inbox.on_end(end))

@@ -85,6 +85,7 @@ pub struct Upload<S> {
     /// Where the bytes end that are there to be sent, by then.
     manifest_end: u64,
     data_end: u64,
+    is_complete: bool,
     /// Bytes of the files that are not to be sent, as known before there is a connection.
     void: RangeSet,
     answer: Ordered,
@@ -106,6 +107,7 @@ impl<S: Source> Upload<S> {
             source,
             manifest_end: 0,
             data_end: 0,
+            is_complete: false,
             void: RangeSet::new(),
             answer: Ordered::default(),
             answered: 0,
@@ -132,6 +134,9 @@ impl<S: Source> Upload<S> {
             }
             streams.on_limit(space, credit);
             streams.on_available(space, end);
+            if space == Space::Data && self.is_complete {
+                streams.on_complete(space);
+            }
         }
         streams.open_in(Space::Answer, RangeSet::new(), ANSWER_WINDOW);
         self.connection = Some((established.id, connection));
@@ -148,6 +153,14 @@ impl<S: Source> Upload<S> {
     pub fn handle_data(&mut self, end: u64) {
         self.data_end = end;
         self.on_available(Space::Data, end);
+    }
+
+    /// The files have no more bytes than [`Upload::handle_data`] has told.
+    pub fn handle_complete(&mut self) {
+        self.is_complete = true;
+        if let Some((_, connection)) = &mut self.connection {
+            connection.streams().on_complete(Space::Data);
+        }
     }
 
     /// These bytes of the files are not to be sent: nobody wants them, or nobody has them.
