@@ -1,10 +1,13 @@
-//! The main job in one command: a picture through a link with 15 % loss, by the library's own server, client and link.
+//! The main job in one command: a picture through a link with 15 % loss, by the library's own server, client and link. The two are of
+//! one kind, so that it goes in the windowed mode: encrypted, many packets at once.
 //!
 //! `cargo run --release --example quickstart [FILE]`
 
-use homing::app::copy::{CopyPlan, copy};
+use homing::app::auto::copy_best;
 use homing::app::link::relay;
-use homing::app::serve::{ServePlan, serve};
+use homing::app::send::SendPlan;
+use homing::app::serve::{ServePlan, open_harbour, serve};
+use homing::chunker::request::Existing;
 use homing::endpoint::{Config, Endpoint};
 use homing::io::events::{Note, Report, Volume, sentence};
 use homing::io::progress::HumanReport;
@@ -12,12 +15,12 @@ use homing::io::signals::Interrupt;
 use homing::io::source::Source;
 use homing::io::store::Policy;
 use homing::io::udp::{Waker, Wire};
-use homing::packet::Spelling;
+use homing::porter::Porter;
 use homing::relay::Relay;
-use homing::session::Mode;
+use homing::session::congestion::Choice;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -36,21 +39,24 @@ fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let inbox = tempfile::Builder::new().prefix("homing-quickstart-").tempdir()?.keep();
     let remote = file.file_name().ok_or("a file, please")?.to_string_lossy().into_owned();
 
-    let server = Program::server(inbox.clone())?;
+    // Keys of this example's own: nobody is remembered.
+    let keys = tempfile::Builder::new().prefix("homing-quickstart-keys-").tempdir()?;
+    let server = Program::server(inbox.clone(), keys.path())?;
     let link = Program::link(server.address)?;
     println!("server at {}, behind a link with 15 % loss each way at {}", server.address, link.address);
 
     let sent = source.digest()?;
-    let plan = CopyPlan {
+    let plan = SendPlan {
         target: link.address.to_string(),
-        source,
-        remote: remote.clone(),
-        mode: Mode::Auto,
-        spelling: Spelling::Spaced,
+        sources: vec![file.clone()],
+        recursive: false,
+        destination: remote.clone(),
+        existing: Existing::Keep,
+        choice: Choice::Bbr,
         timeout: Duration::from_secs(30),
-        album: None,
+        config_dir: Some(keys.path().to_owned()),
     };
-    let code = copy(plan, &mut HumanReport::new(Volume::Normal), |wire| Interrupt::watch(wire.waker()))?;
+    let code = copy_best(plan, None, &mut HumanReport::new(Volume::Normal), |wire| Interrupt::watch(wire.waker()))?;
     link.stop()?;
     server.stop()?;
     if code != 0 {
@@ -74,12 +80,14 @@ struct Program {
 }
 
 impl Program {
-    fn server(inbox: PathBuf) -> io::Result<Self> {
+    fn server(inbox: PathBuf, keys: &Path) -> io::Result<Self> {
+        let harbour = open_harbour(Some(keys), &Config::default())?.map_err(io::Error::other)?;
         Self::start(move |wire, interrupt| {
             let policy = Policy::default();
             let plan =
                 ServePlan { root: inbox, policy, exit_after: None, expected: None, misbehaviour: None, album: None };
-            serve(wire, &mut Endpoint::new(Config::default()), plan, &mut Silence, interrupt)
+            let mut machine = Porter::new(Endpoint::new(Config::default()), Some(harbour));
+            serve(wire, &mut machine, plan, &mut Silence, interrupt)
         })
     }
 

@@ -164,6 +164,7 @@ impl Client {
                 self.owed.push(event);
             }
             Event::WantsDigest => self.owed.push(event),
+            Event::Invited(_) => panic!("it was not asked for"),
             Event::Progress { acknowledged } => assert!(acknowledged <= self.sent.len() as u64),
             Event::Over(outcome) => {
                 if outcome == Outcome::Delivered {

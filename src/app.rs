@@ -1,6 +1,7 @@
 //! What the programs do with the events of their machines.
 
 pub mod album;
+pub mod auto;
 pub mod chat;
 pub mod check;
 pub mod cli;

@@ -10,8 +10,8 @@ use crate::name::SafeName;
 use crate::packet::Packet;
 use crate::packet::lab::{Message, Spelling};
 use crate::session::stop_and_wait::{Placement, Receiver, State, StoreFailure, refusal, start_id};
-use crate::session::{Machine, Transmit, Via, is_offer};
-use start::{StartMessage, start_answer, start_digits};
+use crate::session::{Machine, Transmit, Via};
+use start::{Answer, StartMessage, best_answer, start_digits};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ pub struct Endpoint {
     table: Table,
     next_sweep: Option<Instant>,
     last_repeat: Option<Instant>,
+    /// The words for the next start, if it offers.
+    words: Option<String>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
 }
@@ -35,6 +37,7 @@ impl Endpoint {
             table: Table::default(),
             next_sweep: None,
             last_repeat: None,
+            words: None,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -62,17 +65,14 @@ impl Endpoint {
             return;
         };
         let reply = entry.receiver.handle_admitted(verdict, now);
-        let start = entry.receiver.start();
-        let (name, size, spelling, checked) = (start.name.clone(), start.size, start.spelling, start.checked);
+        let (name, checked) = (entry.receiver.start().name.to_string(), entry.receiver.start().checked);
+        let forget = !checked && refused.is_some();
         let event = match refused {
-            Some(reason) => Event::Refused { peer, name: name.to_string(), reason },
-            None => {
-                entry.announced = true;
-                Event::Started { id, peer, name, size, spelling, checked }
-            }
+            Some(reason) => Some(Event::Refused { peer, name, reason }),
+            None if entry.may_depart => None,
+            None => entry.announce(peer),
         };
-        let forget = !checked && matches!(event, Event::Refused { .. });
-        self.events.push_back(event);
+        self.events.extend(event);
         self.settle(id, reply, now);
         if forget {
             // A plain peer hears nothing; when it repeats its start, the store is asked again.
@@ -113,6 +113,18 @@ impl Endpoint {
     /// No transfer is opened any more; those that run go on.
     pub fn close(&mut self) {
         self.config.max_sessions = 0;
+    }
+
+    /// The capability words for the next datagram, if it is a start that offers: they offer the windowed mode, too.
+    pub fn offer(&mut self, words: String) {
+        self.words = Some(words);
+    }
+
+    /// This peer has proved its address and goes on in the windowed mode: what its start has opened is over, without a word.
+    pub fn handle_departed(&mut self, peer: SocketAddr, now: Instant) {
+        for id in self.table.depart(peer, now) {
+            self.settle(id, None, now);
+        }
     }
 
     /// When an ended transfer's last message was last answered again.
@@ -176,8 +188,10 @@ impl Endpoint {
         if self.table.is_busy_with_another(peer, id, now) {
             return; // a late copy
         }
+        let answer = best_answer(start, self.words.take().as_deref(), &self.config, datagram.len());
         if let Some(entry) = self.table.begun_by(peer, id) {
-            let (id, reply) = (entry.id, entry.receiver.handle_start(now));
+            let fresh = answer.filter(|answer| answer.windowed).map(|answer| answer.bytes);
+            let (id, reply) = (entry.id, entry.receiver.handle_start(fresh, now));
             return self.settle(id, reply, now);
         }
         // Bytes that differ from the start of a transfer of ours under way, though its number is random: damage.
@@ -185,9 +199,7 @@ impl Endpoint {
         if entries.iter().any(|entry| entry.is_ours_underway() && entry.receiver.start().seq == start.seq) {
             return;
         }
-        let offer = is_offer(start.seq) && start.spelling == Spelling::Spaced;
-        let words = offer.then(|| start_answer(start, &self.config, true, datagram.len())).flatten();
-        let checked = words.is_some();
+        let checked = answer.as_ref().is_some_and(|answer| answer.checked);
         let reason = match self.may_open(peer, now) {
             Err(reason) => Err(reason),
             Ok(()) => SafeName::from_bytes(start.name).map_err(|error| error.to_string()),
@@ -196,15 +208,13 @@ impl Endpoint {
             Ok(name) => name,
             Err(reason) => return self.turn_away(via, peer, start, checked, &reason, datagram.len()),
         };
-        let Some(answer) = words.or_else(|| start_answer(start, &self.config, false, datagram.len())) else {
-            return;
-        };
-        let start = start.admissible(name, checked, id, datagram.len(), answer);
-        self.open(via, peer, Receiver::new(start, now), now);
+        let Some(Answer { bytes, windowed, .. }) = answer else { return };
+        let start = start.admissible(name, checked, id, datagram.len(), bytes);
+        self.open(via, peer, (Receiver::new(start, now), windowed), now);
     }
 
     /// A few starts of one address are remembered, so that late copies of them open nothing; not any number.
-    fn open(&mut self, via: Via, peer: SocketAddr, receiver: Receiver, now: Instant) {
+    fn open(&mut self, via: Via, peer: SocketAddr, receiver: (Receiver, bool), now: Instant) {
         if let Some(id) = self.table.expendable(peer) {
             self.forget(id, "other starts came from the same address", now);
         }
@@ -278,24 +288,19 @@ impl Endpoint {
         let begins = !entry.receiver.is_proven();
         let (id, reply) = (entry.id, entry.receiver.handle_data(seq, bytes, length, now));
         let (received, duplicates) = (entry.receiver.received(), entry.receiver.counts().duplicates);
-        if begins && entry.receiver.is_proven() {
+        let begins = begins && entry.receiver.is_proven();
+        let announced = begins.then(|| entry.announce(peer)).flatten();
+        if begins {
             self.supersede(peer, id, now);
         }
+        self.events.extend(announced);
         self.events.push_back(Event::Progress { id, received, duplicates });
         self.settle(id, reply, now);
     }
 
     /// One address sends one file at a time: with the first chunk of a transfer its unfinished ones are over.
     fn supersede(&mut self, peer: SocketAddr, id: SessionId, now: Instant) {
-        let entries = self.table.of(peer);
-        let others =
-            entries.iter_mut().filter(|entry| entry.id != id && entry.running && !entry.receiver.is_publishing());
-        let mut over = Vec::new();
-        for entry in others {
-            entry.receiver.fail("the sender began another transfer".into(), now);
-            over.push(entry.id);
-        }
-        for id in over {
+        for id in self.table.supersede(peer, id, now) {
             self.settle(id, None, now);
         }
     }
@@ -308,7 +313,7 @@ impl Endpoint {
             return false;
         }
         self.forget(id, "the sender began it anew", now);
-        self.open(via, peer, fresh, now);
+        self.open(via, peer, (fresh, false), now);
         true
     }
 
@@ -318,6 +323,9 @@ impl Endpoint {
         let names_it = |entry: &&mut Entry| entry.receiver.start().id == start && entry.receiver.checksum_seq() == seq;
         if let Some(entry) = entries.iter_mut().find(names_it) {
             let (id, reply) = (entry.id, entry.receiver.handle_checksum(seq, sha256, length, now));
+            // An empty file has no chunk to begin with.
+            let announced = entry.receiver.is_publishing().then(|| entry.announce(peer)).flatten();
+            self.events.extend(announced);
             return self.settle(id, reply, now);
         }
         let counts_so = |entry: &&mut Entry| entry.is_ours_underway() && entry.receiver.checksum_seq() == seq;

@@ -72,6 +72,8 @@ pub struct Harbour {
     last_id: u64,
     seeds: Seeds,
     answers: VecDeque<(Via, SocketAddr, Vec<u8>)>,
+    /// Clients that came by a start, and were not asked for.
+    invited: VecDeque<SocketAddr>,
     events: VecDeque<Event>,
 }
 
@@ -100,6 +102,7 @@ impl Harbour {
             restless: BTreeSet::new(),
             last_id: 0,
             answers: VecDeque::new(),
+            invited: VecDeque::new(),
             events: VecDeque::new(),
         }
     }
@@ -186,6 +189,12 @@ impl Harbour {
         }
     }
 
+    /// The next client that was offered the windowed mode in the acknowledgement of its start, and has come: what that start has
+    /// opened elsewhere is not needed any more.
+    pub fn poll_invited(&mut self) -> Option<SocketAddr> {
+        self.invited.pop_front()
+    }
+
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -262,11 +271,16 @@ impl Harbour {
 
     fn open(&mut self, via: Via, accepted: Accepted, now: Instant) {
         let home = |peer: SocketAddr| network(peer.ip());
-        let neighbours =
-            self.berths.values().filter(|berth| home(berth.reception.peer()) == home(accepted.peer)).count();
-        let is_full =
-            self.berths.len() >= self.config.max_transfers || neighbours >= self.config.max_transfers_per_network;
+        // Those that are only waiting to be forgotten take nobody's place.
+        let (leaving, active): (Vec<_>, Vec<_>) = self.berths.iter().partition(|(_, it)| it.leaves_at.is_some());
+        let neighbours = active.iter().filter(|(_, berth)| home(berth.reception.peer()) == home(accepted.peer)).count();
+        let is_full = active.len() >= self.config.max_transfers || neighbours >= self.config.max_transfers_per_network;
+        let first = leaving.iter().min_by_key(|(_, berth)| berth.leaves_at).map(|(name, _)| **name);
+        if let Some(first) = first.filter(|_| leaving.len() >= LEAVING_MAX) {
+            self.forget(first);
+        }
         let (name, peer, client) = (accepted.id, accepted.peer, accepted.client);
+        self.invited.extend(accepted.start.map(|_| peer));
         let seed = self.seeds.bytes();
         let mut reception = Reception::new(accepted, self.config.mtu_max, self.config.timeout, seed, now);
         self.last_id += 1;
@@ -330,6 +344,9 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// For so long it is said that all is done, if nobody confirms it: what the lab's mode remembers of a finished transfer, too.
 const LAST_WORD_KEPT: Duration = Duration::from_secs(60);
+
+/// Transfers that are over and not forgotten; a few hundred end in a second.
+const LEAVING_MAX: usize = 4096;
 
 /// Resets that wait to be sent; a flood gets no more.
 const ANSWERS_MAX: usize = 256;

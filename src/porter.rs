@@ -4,7 +4,8 @@ use crate::endpoint::{Endpoint, Event};
 use crate::harbour::Harbour;
 use crate::hostile::{Account, Serving};
 use crate::packet::WINDOWED_FROM;
-use crate::session::{Ecn, Machine, Transmit, Via};
+use crate::packet::lab::{self, Message, Spelling};
+use crate::session::{Ecn, Machine, PLAIN_WORDS, Transmit, Via, is_offer};
 use crate::trace::Recordings;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -22,16 +23,35 @@ impl<M> Porter<M> {
     }
 }
 
-impl<M: Machine> Machine for Porter<M> {
+impl<M: Serving> Porter<M> {
+    /// An offering start is answered with the windowed mode's words as well. Not where exchanges are recorded to be drawn: there is
+    /// nothing to see of sealed packets.
+    fn offer(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) {
+        let Some(harbour) = self.harbour.as_mut().filter(|_| self.machine.recordings().is_none()) else { return };
+        let start = lab::decode(datagram);
+        if let Ok((Spelling::Spaced, Message::Start { seq, .. })) = start
+            && is_offer(seq)
+        {
+            let words = harbour.words(PLAIN_WORDS, from, datagram, now);
+            self.machine.endpoint().offer(words);
+        }
+    }
+}
+
+impl<M: Serving> Machine for Porter<M> {
     fn handle_datagram(&mut self, via: Via, from: SocketAddr, datagram: &[u8], now: Instant) {
         self.handle_packet(via, from, &mut datagram.to_vec(), None, now);
     }
 
     fn handle_packet(&mut self, via: Via, from: SocketAddr, datagram: &mut [u8], ecn: Option<Ecn>, now: Instant) {
         let is_binary = datagram.first().is_some_and(|first| *first >= WINDOWED_FROM);
-        match self.harbour.as_mut().filter(|_| is_binary) {
-            Some(harbour) => harbour.handle_datagram(via, from, datagram, ecn, now),
-            None => self.machine.handle_packet(via, from, datagram, ecn, now),
+        let Some(harbour) = self.harbour.as_mut().filter(|_| is_binary) else {
+            self.offer(from, datagram, now);
+            return self.machine.handle_packet(via, from, datagram, ecn, now);
+        };
+        harbour.handle_datagram(via, from, datagram, ecn, now);
+        while let Some(peer) = harbour.poll_invited() {
+            self.machine.endpoint().handle_departed(peer, now);
         }
     }
 

@@ -103,10 +103,12 @@ pub fn network(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// How two programs talk (design: lab, checked; windowed comes later).
+/// How a file is sent that begins with the lab's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// The best that both sides know; costs a plain lab server nothing.
+    /// The best that both sides know, also the windowed mode; costs a plain lab server nothing.
+    Any,
+    /// The best of lab and checked that both sides know.
     Auto,
     /// Exactly the course's protocol.
     Lab,
@@ -136,6 +138,9 @@ pub const OURS: &str = "homing/1";
 /// The capability word for the checked mode.
 pub const CHECKED: &str = "checked";
 
+/// The capability words of a server without the windowed mode: [`OURS`] and [`CHECKED`].
+pub const PLAIN_WORDS: &str = "homing/1 checked";
+
 /// The beginning of the capability word for the windowed mode; a token follows.
 pub const WINDOWED: &str = "windowed=";
 
@@ -145,6 +150,11 @@ pub const CHACHA20: &str = "chacha20";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_words_without_the_windowed_mode_are_ours_and_checked() {
+        assert_eq!(PLAIN_WORDS, format!("{OURS} {CHECKED}"));
+    }
 
     #[test]
     fn a_transmit_has_its_datagrams_in_order() {

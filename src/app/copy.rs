@@ -12,7 +12,7 @@ use crate::io::udp::Wire;
 use crate::name::Printable;
 use crate::packet::Spelling;
 use crate::session::Mode;
-use crate::session::stop_and_wait::{Event, Outcome, Sender, Transfer};
+use crate::session::stop_and_wait::{Event, Invitation, Outcome, Sender, Transfer};
 use crate::tap::Tap;
 use crate::trace::{Side, Vantage};
 use std::fs::File;
@@ -39,7 +39,8 @@ pub struct CopyPlan {
     pub album: Option<Album>,
 }
 
-/// Copies a file; gives the exit code, after everything worth telling was told to `report`.
+/// Copies a file by stop-and-wait; gives the exit code, after everything worth telling was told to `report`. [`Mode::Any`] means
+/// [`Mode::Auto`] here.
 ///
 /// # Errors
 /// When this machine fails: no socket, or nobody reads the report any more.
@@ -48,31 +49,48 @@ pub fn copy(
     report: &mut dyn Report,
     interrupt: impl FnOnce(&Wire) -> io::Result<Interrupt>,
 ) -> io::Result<u8> {
+    let mode = if plan.mode == Mode::Any { Mode::Auto } else { plan.mode };
+    match begin(CopyPlan { mode, ..plan }, &mut Wire::new(4)?, report, interrupt)? {
+        Ended::Code(code) => Ok(code),
+        Ended::Invited(_) => Ok(exit::UNEXPECTED),
+    }
+}
+
+/// What a copy came to.
+pub(super) enum Ended {
+    /// This exit code.
+    Code(u8),
+    /// The server offers the windowed mode.
+    Invited(Box<Guest>),
+}
+
+/// What a windowed transfer goes on with.
+pub(super) struct Guest {
+    pub(super) peers: Vec<SocketAddr>,
+    pub(super) invitation: Invitation,
+    pub(super) interrupt: Interrupt,
+    pub(super) began: Instant,
+}
+
+/// Copies a file, or gets as far as an invitation, if the plan says [`Mode::Any`].
+pub(super) fn begin(
+    plan: CopyPlan,
+    wire: &mut Wire,
+    report: &mut dyn Report,
+    interrupt: impl FnOnce(&Wire) -> io::Result<Interrupt>,
+) -> io::Result<Ended> {
     let name = plan.target.clone();
     let mut fail = |reason: String, exit_code: u8| {
         let note = Note::Failed { id: 0, peer: None, name: name.clone(), reason, exit_code: Some(exit_code) };
-        report.note(&note).map(|()| exit_code)
+        report.note(&note).map(|()| Ended::Code(exit_code))
     };
-    let addresses = match resolve(&plan.target) {
-        Ok(addresses) => addresses,
+    let peers = match connect(&plan.target, wire) {
+        Ok(peers) => peers,
         Err((reason, code)) => return fail(reason, code),
     };
-    let mut wire = Wire::new(4)?;
-    let mut peers = Vec::new();
-    let mut refused = None;
-    for address in addresses {
-        match wire.connect(address) {
-            Ok(_) => peers.push(address),
-            Err(error) => refused = Some(format!("no way to {address}: {error}")),
-        }
-    }
-    if peers.is_empty() {
-        let reason = refused.unwrap_or_else(|| format!("{} has no address", plan.target));
-        return fail(reason, exit::NO_ANSWER);
-    }
     let now = clock::now();
     let transfer = Transfer {
-        peers,
+        peers: peers.clone(),
         spelling: plan.spelling,
         mode: plan.mode,
         name: plan.remote.clone(),
@@ -88,19 +106,24 @@ pub fn copy(
         Ok(reader) => reader,
         Err(error) => return fail(format!("cannot read {}: {error}", plan.source.name().display()), exit::LOCAL_FILE),
     };
-    let interrupt = interrupt(&wire)?;
+    let interrupt = interrupt(wire)?;
     report.note(&Note::Waiting { target: plan.target.clone() })?;
     let chunker = Chunker::new(reader, plan.source.size());
     let own = wire.local_address(0)?.to_string();
     let recordings = plan.album.as_ref().map(|album| album.recordings(Vantage::Client, own));
     let mut sender = Tap::new(sender, Side::Client, recordings);
     let mut copy = Copy { plan, chunker, report, interrupt, began: now, told_at: None, link: None, stopped: None };
-    let code = driver::run(&mut wire, &mut sender, &mut copy)?;
+    let reached = driver::run(wire, &mut sender, &mut copy)?;
     if let Some(recordings) = &mut sender.recordings {
         recordings.retire_all();
     }
     copy.collect(&mut sender)?;
-    Ok(code)
+    Ok(match reached {
+        Reached::Code(code) => Ended::Code(code),
+        Reached::Invited(invitation) => {
+            Ended::Invited(Box::new(Guest { peers, invitation, interrupt: copy.interrupt, began: now }))
+        }
+    })
 }
 
 /// Whether `HOST:PORT` can name a server at all.
@@ -118,8 +141,24 @@ pub fn check_target(target: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A socket for each address of a server; a reason and an exit code if there is none.
+pub(super) fn connect(target: &str, wire: &mut Wire) -> Result<Vec<SocketAddr>, (String, u8)> {
+    let mut peers = Vec::new();
+    let mut refused = None;
+    for address in resolve(target)? {
+        match wire.connect(address) {
+            Ok(_) => peers.push(address),
+            Err(error) => refused = Some(format!("no way to {address}: {error}")),
+        }
+    }
+    if peers.is_empty() {
+        return Err((refused.unwrap_or_else(|| format!("{target} has no address")), exit::NO_ANSWER));
+    }
+    Ok(peers)
+}
+
 /// All addresses of `HOST:PORT`, in the resolver's order; a reason and an exit code otherwise.
-pub(super) fn resolve(target: &str) -> Result<Vec<SocketAddr>, (String, u8)> {
+fn resolve(target: &str) -> Result<Vec<SocketAddr>, (String, u8)> {
     check_target(target).map_err(|reason| (reason, exit::USAGE))?;
     match target.to_socket_addrs() {
         Ok(addresses) => Ok(addresses.take(ADDRESSES_MAX).collect()),
@@ -131,6 +170,12 @@ fn nonce() -> io::Result<u32> {
     let mut bytes = [0; 4];
     getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(u32::from_le_bytes(bytes))
+}
+
+/// How the loop ended.
+enum Reached {
+    Code(u8),
+    Invited(Invitation),
 }
 
 struct Copy<'a> {
@@ -147,9 +192,14 @@ struct Copy<'a> {
 }
 
 impl Application<Tap<Sender>> for Copy<'_> {
-    type Outcome = u8;
+    type Outcome = Reached;
 
-    fn turn(&mut self, tap: &mut Tap<Sender>, _wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<u8, bool>> {
+    fn turn(
+        &mut self,
+        tap: &mut Tap<Sender>,
+        _wire: &mut Wire,
+        now: Instant,
+    ) -> io::Result<ControlFlow<Reached, bool>> {
         self.collect(tap)?;
         let sender = &mut tap.machine;
         if let (Some(code), None) = (self.interrupt.exit_code(), &self.stopped) {
@@ -158,6 +208,7 @@ impl Application<Tap<Sender>> for Copy<'_> {
         let Some(event) = sender.poll_event() else { return Ok(ControlFlow::Continue(false)) };
         match event {
             Event::Connected { peer, checked, .. } => self.on_connected(peer, checked)?,
+            Event::Invited(invitation) => return Ok(ControlFlow::Break(Reached::Invited(invitation))),
             Event::WantsChunk { max, cut } => match self.chunker.next_chunk(max, cut) {
                 Err(error) => self.stop_for_source(sender, &error),
                 Ok(_) if self.chunker.is_at_end() && !self.is_unchanged() => self.stop_for_change(sender),
@@ -175,7 +226,7 @@ impl Application<Tap<Sender>> for Copy<'_> {
                     let text = if code == exit::DONE { "delivered" } else { "given up" };
                     recordings.note(peer, Side::Client, text, now);
                 }
-                return Ok(ControlFlow::Break(code));
+                return Ok(ControlFlow::Break(Reached::Code(code)));
             }
         }
         Ok(ControlFlow::Continue(true))
@@ -218,7 +269,7 @@ impl Copy<'_> {
 
     fn on_connected(&mut self, peer: SocketAddr, checked: bool) -> io::Result<()> {
         self.link = Some((peer, checked));
-        if !checked && self.plan.mode == Mode::Auto && self.plan.spelling == Spelling::Spaced {
+        if !checked && matches!(self.plan.mode, Mode::Any | Mode::Auto) && self.plan.spelling == Spelling::Spaced {
             self.report.note(&Note::Remark { text: "plain lab server: not encrypted, not verified".into() })?;
         }
         self.report.note(&Note::Started(TransferNote {

@@ -3,7 +3,7 @@
 mod balance;
 mod outset;
 
-pub(super) use outset::random;
+pub(super) use outset::{BATCH, Identity, accept, random};
 pub use outset::{SendPlan, send};
 
 use super::exit;
@@ -35,6 +35,8 @@ struct Sending<'a> {
     interrupt: Interrupt,
     known_hosts: KnownHosts,
     began: Instant,
+    /// A start's acknowledgement offered the windowed mode: texts do get through.
+    is_invited: bool,
     told_at: Option<Instant>,
     balance: Balance,
     answers: AnswerReader,
@@ -141,9 +143,9 @@ impl Sending<'_> {
                     let text = format!("{target} is met for the first time; its key is remembered: {fingerprint}");
                     self.report.note(&Note::Remark { text })?;
                 }
-                self.is_connected = true;
+                let is_first = !std::mem::replace(&mut self.is_connected, true);
                 caller.upload().welcome(now);
-                if let Some(peer) = caller.peer() {
+                if let Some(peer) = caller.peer().filter(|_| is_first) {
                     let (name, size) = (self.name.clone(), self.balance.bytes());
                     let note = Transfer { id: 0, peer, name, size, spelling: "binary", mode: "windowed" };
                     self.report.note(&Note::Started(note))?;
@@ -265,6 +267,13 @@ impl Sending<'_> {
         match failure {
             Failure::NoAnswer { unreachable: true, .. } => {
                 let text = format!("nobody listens at {target}: the port is closed; is the server running there?");
+                (text, exit::NO_ANSWER)
+            }
+            Failure::NoAnswer { forged: 0, .. } if self.is_invited => {
+                let text = format!(
+                    "{target} offers the windowed mode, and did not answer in it for {seconds} s: something in between may let only \
+                     text pass; try --mode checked"
+                );
                 (text, exit::NO_ANSWER)
             }
             Failure::NoAnswer { forged: 0, .. } => {

@@ -2,7 +2,8 @@
 
 use clap::{CommandFactory, Parser};
 use homing::app::album::{Album, Diagrams};
-use homing::app::cli::{ClientArgs, SpellingArg, usage_error};
+use homing::app::auto::{copy_best, needs_windowed};
+use homing::app::cli::{ClientArgs, ModeArg, SpellingArg, usage_error};
 use homing::app::copy::{CopyPlan, check_target, copy};
 use homing::app::exit;
 use homing::app::send::{SendPlan, send};
@@ -19,26 +20,57 @@ fn main() -> ExitCode {
 }
 
 fn run(args: ClientArgs) -> anyhow::Result<u8> {
-    let mode = args.mode.stop_and_wait();
-    if args.spelling == SpellingArg::Compact && matches!(mode, Some(Mode::Checked) | None) {
-        let mode = if mode.is_some() { "checked" } else { "windowed" };
+    let is_compact = args.spelling == SpellingArg::Compact;
+    if is_compact && matches!(args.mode, ModeArg::Checked | ModeArg::Windowed) {
+        let mode = if args.mode == ModeArg::Checked { "checked" } else { "windowed" };
         let reason = format!("--mode {mode} needs the spaced spelling: the compact one has no place for an offer");
         usage_error(&mut ClientArgs::command(), &reason);
     }
     if let Err(reason) = check_target(&args.target) {
         usage_error(&mut ClientArgs::command(), &reason);
     }
-    match mode {
-        None => run_windowed(args),
-        Some(mode) => run_stop_and_wait(args, mode),
+    match args.mode {
+        ModeArg::Auto if !is_compact => run_best(args),
+        ModeArg::Auto | ModeArg::Lab => run_stop_and_wait(args, Mode::Lab),
+        ModeArg::Checked => run_stop_and_wait(args, Mode::Checked),
+        ModeArg::Windowed => run_windowed(args),
     }
 }
 
-fn run_windowed(args: ClientArgs) -> anyhow::Result<u8> {
-    if args.diagram.is_some() || args.record.ladder || args.record.trace.is_some() {
-        usage_error(&mut ClientArgs::command(), "windowed transfers cannot be drawn: they have too many packets");
+fn run_best(args: ClientArgs) -> anyhow::Result<u8> {
+    if args.remote.is_empty() {
+        usage_error(&mut ClientArgs::command(), "REMOTE is empty; give the file a name there");
     }
-    let plan = SendPlan {
+    let mut report = args.speech.report();
+    let is_drawn = is_drawn(&args);
+    let (diagram, record) = (args.diagram.clone(), args.record.clone());
+    let plan = windowed(args);
+    if is_drawn && needs_windowed(&plan) {
+        refuse_to_draw();
+    }
+    let album = Album::open(diagram.map(Diagrams::File), record.ladder, record.trace.as_deref())?;
+    Ok(copy_best(plan, album, report.as_mut(), |wire| Interrupt::watch(wire.waker()))?)
+}
+
+fn run_windowed(args: ClientArgs) -> anyhow::Result<u8> {
+    if is_drawn(&args) {
+        refuse_to_draw();
+    }
+    let mut report = args.speech.report();
+    Ok(send(windowed(args), report.as_mut(), |wire| Interrupt::watch(wire.waker()))?)
+}
+
+fn is_drawn(args: &ClientArgs) -> bool {
+    args.diagram.is_some() || args.record.ladder || args.record.trace.is_some()
+}
+
+fn refuse_to_draw() -> ! {
+    usage_error(&mut ClientArgs::command(), "windowed transfers cannot be drawn: they have too many packets")
+}
+
+/// The transfer as the windowed mode would make it.
+fn windowed(args: ClientArgs) -> SendPlan {
+    SendPlan {
         target: args.target,
         sources: args.sources,
         recursive: args.windowed.recursive,
@@ -47,9 +79,7 @@ fn run_windowed(args: ClientArgs) -> anyhow::Result<u8> {
         choice: args.windowed.congestion,
         timeout: args.timeout,
         config_dir: args.windowed.config_dir,
-    };
-    let mut report = args.speech.report();
-    Ok(send(plan, report.as_mut(), |wire| Interrupt::watch(wire.waker()))?)
+    }
 }
 
 fn run_stop_and_wait(args: ClientArgs, mode: Mode) -> anyhow::Result<u8> {

@@ -5,7 +5,7 @@ use crate::name::SafeName;
 use crate::packet::MAX_DATAGRAM;
 use crate::packet::lab::{Message, Spelling};
 use crate::session::stop_and_wait::{Numbering, Start};
-use crate::session::{CHECKED, OURS};
+use crate::session::{PLAIN_WORDS, is_offer};
 
 /// A start as it came, before its name is known to be safe.
 pub(super) struct StartMessage<'a> {
@@ -50,11 +50,34 @@ fn numbering(start: &StartMessage<'_>, checked: bool) -> Numbering {
     }
 }
 
+/// How a start is answered.
+pub(super) struct Answer {
+    pub(super) bytes: Vec<u8>,
+    /// The end will be verified by a checksum.
+    pub(super) checked: bool,
+    /// The client may go on in the windowed mode instead.
+    pub(super) windowed: bool,
+}
+
+/// The best answer that is not longer than the start: with the `windowed` mode's words to one that offers, without them, without any.
+pub(super) fn best_answer(
+    start: &StartMessage<'_>,
+    windowed: Option<&str>,
+    config: &Config,
+    length: usize,
+) -> Option<Answer> {
+    let offers = is_offer(start.seq) && start.spelling == Spelling::Spaced;
+    let ours = [windowed, Some(PLAIN_WORDS)].into_iter().flatten().filter(|_| offers).map(Some);
+    ours.chain([None]).find_map(|words| {
+        let bytes = start_answer(start, config, words, length)?;
+        Some(Answer { bytes, checked: words.is_some(), windowed: words.is_some_and(|words| words != PLAIN_WORDS) })
+    })
+}
+
 /// The start's acknowledgement, never longer than the start: the size announced shrinks, or is left out, before that.
-pub(super) fn start_answer(start: &StartMessage<'_>, config: &Config, offer: bool, length: usize) -> Option<Vec<u8>> {
+fn start_answer(start: &StartMessage<'_>, config: &Config, words: Option<&str>, length: usize) -> Option<Vec<u8>> {
     let next = start.seq.checked_add(1)?;
-    let words = format!("{OURS} {CHECKED}");
-    let words = offer.then_some(words.as_bytes());
+    let words = words.map(str::as_bytes);
     let sizes = match start.spelling {
         Spelling::Spaced => [Some(config.bufsize), Some(config.bufsize.min(9999)), Some(config.bufsize.min(999)), None],
         // Both compact hand-outs read it: the 2023 clients only byte 2, the 2021 ones the size as well.

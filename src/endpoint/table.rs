@@ -1,8 +1,8 @@
 //! Who runs and who is remembered.
 
-use super::event::SessionId;
+use super::event::{Event, SessionId};
 use crate::packet::Spelling;
-use crate::session::stop_and_wait::{Receiver, Verdict};
+use crate::session::stop_and_wait::{Receiver, Start, Verdict};
 use crate::session::{Via, network};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +27,8 @@ pub(super) struct Entry {
     pub(super) running: bool,
     /// The application has heard of it.
     pub(super) announced: bool,
+    /// The client may go on in the windowed mode: the application hears of it only when it does not.
+    pub(super) may_depart: bool,
 }
 
 impl Entry {
@@ -34,16 +36,25 @@ impl Entry {
     pub(super) fn is_ours_underway(&self) -> bool {
         self.running && self.receiver.is_proven() && self.receiver.start().checked
     }
+
+    /// What the application is told when it hears of it, once.
+    pub(super) fn announce(&mut self, peer: SocketAddr) -> Option<Event> {
+        let Start { name, size, spelling, checked, .. } = self.receiver.start();
+        let (name, size, spelling, checked) = (name.clone(), *size, *spelling, *checked);
+        let is_new = !std::mem::replace(&mut self.announced, true);
+        is_new.then_some(Event::Started { id: self.id, peer, name, size, spelling, checked })
+    }
 }
 
 impl Table {
-    pub(super) fn insert(&mut self, via: Via, peer: SocketAddr, receiver: Receiver) -> SessionId {
+    /// `may_depart` is as in [`Entry`].
+    pub(super) fn insert(&mut self, via: Via, peer: SocketAddr, (receiver, may_depart): (Receiver, bool)) -> SessionId {
         self.last_id += 1;
         let id = SessionId(self.last_id);
         let entries = self.peers.entry(peer).or_default();
         // With another file begun, nobody waits for an earlier one to begin anew.
         entries.iter_mut().for_each(|entry| entry.receiver.disarm());
-        entries.push(Entry { id, via, receiver, running: true, announced: false });
+        entries.push(Entry { id, via, receiver, running: true, announced: false, may_depart });
         self.addresses.insert(id, peer);
         self.running += 1;
         *self.running_by_network.entry(network(peer.ip())).or_default() += 1;
@@ -77,6 +88,27 @@ impl Table {
         let is_old = |entry: &Entry| !entry.running && entry.receiver.start().id == start;
         let is_busy = |entry: &Entry| entry.running && entry.receiver.is_proven() && !entry.receiver.is_quiet(now);
         entries.iter().any(is_old) && entries.iter().any(is_busy)
+    }
+
+    /// Ends the unfinished transfers of this address but one; gives which they were.
+    pub(super) fn supersede(&mut self, peer: SocketAddr, id: SessionId, now: Instant) -> Vec<SessionId> {
+        let is_other = |entry: &&mut Entry| entry.id != id && entry.running && !entry.receiver.is_publishing();
+        let mut over = Vec::new();
+        for entry in self.of(peer).iter_mut().filter(is_other) {
+            entry.receiver.fail("the sender began another transfer".into(), now);
+            over.push(entry.id);
+        }
+        over
+    }
+
+    /// Ends what was opened by this address's starts and could still become windowed; gives which they were.
+    pub(super) fn depart(&mut self, peer: SocketAddr, now: Instant) -> Vec<SessionId> {
+        let mut over = Vec::new();
+        for entry in self.of(peer).iter_mut().filter(|entry| entry.running && entry.may_depart) {
+            entry.receiver.depart(now);
+            over.push(entry.id);
+        }
+        over
     }
 
     pub(super) fn ids(&self) -> Vec<SessionId> {

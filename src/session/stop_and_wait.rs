@@ -17,7 +17,7 @@ pub use numbering::{Numbering, Verdict};
 pub use orders::{Counts, Order, Placement, Start, State, StoreFailure};
 pub use receiver::Receiver;
 pub use sender::Sender;
-pub use transfer::{Event, Outcome, Stats, Transfer};
+pub use transfer::{Event, Invitation, Outcome, Stats, Transfer};
 
 use sha2::{Digest, Sha256};
 

@@ -253,7 +253,7 @@ impl<'a> World<'a> {
                 }
                 Event::WantsDigest => self.sender.handle_digest(self.chunker.digest(), now),
                 Event::Connected { checked: true, .. } => self.notebook.note(Side::Client, CHECKED, now),
-                Event::Connected { .. } | Event::Progress { .. } => {}
+                Event::Connected { .. } | Event::Invited(_) | Event::Progress { .. } => {}
                 Event::Over(outcome) => {
                     if outcome == Outcome::Delivered {
                         self.notebook.note(Side::Client, DONE, now);

@@ -43,7 +43,12 @@ fn copy(target: &Path, local_mode: u32, mode_before: Option<u32>) -> Result<(), 
 
     let began = Instant::now();
     let mut client = Program::start(
-        Command::new(env!("CARGO_BIN_EXE_client")).args([&address, local.to_str().expect("text"), "y.png", "--json"]),
+        Command::new(env!("CARGO_BIN_EXE_client")).env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR")).args([
+            &address,
+            local.to_str().expect("text"),
+            "y.png",
+            "--json",
+        ]),
         folder.path(),
         "client",
     );

@@ -63,6 +63,7 @@ impl Pairs {
         };
         let mut client = Program::start(
             Command::new(env!("CARGO_BIN_EXE_client"))
+                .env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"))
                 .args([&address, place.local.to_str().expect("text"), &expected.remote_name])
                 .args(["--mode", cell.ours.word(), "--spelling", &expected.spelling, "--json"])
                 .args(["--timeout", timeout_s(cell, expected)]),

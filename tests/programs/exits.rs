@@ -68,7 +68,7 @@ fn help_tells_the_exit_codes() {
 fn exit_3_soon_when_the_port_is_closed() {
     let here = Folder::new();
     let (local, _) = here.file("f", 10);
-    let ways: [&[&str]; 3] = [&[], &["--mode", "lab"], &["--spelling", "compact"]];
+    let ways: [&[&str]; 3] = [&["--mode", "auto"], &["--mode", "lab"], &["--spelling", "compact"]];
     all_at_once(ways, |way| {
         let ended = copy(CLOSED, &local, "f", way).expect(3).saying("nobody listens at");
         assert!(ended.took < Duration::from_secs(3), "{ended:#?}");
@@ -82,7 +82,7 @@ fn exit_3_after_the_time_out_when_nobody_answers() {
     let here = Folder::new();
     let (local, _) = here.file("f", 10);
     let ways: [(&[&str], &str); 2] = [
-        (&[], "--spelling compact is the other one"),
+        (&["--mode", "auto"], "--spelling compact is the other one"),
         (&["--spelling", "compact"], "--spelling spaced is the other one"),
     ];
     all_at_once(ways, |(way, hint)| {
@@ -109,7 +109,7 @@ fn a_plain_server_costs_auto_nothing_and_is_told_of_once() {
     let here = Folder::new();
     let (local, _) = here.file("f", 5000);
     let plain = FakeServer::plain(true);
-    let ended = copy(plain.address, &local, "f", &[]).expect(0);
+    let ended = copy(plain.address, &local, "f", &["--mode", "auto"]).expect(0);
     let remarks = ended.out.iter().filter(|line| *line == "plain lab server: not encrypted, not verified").count();
     assert_eq!(remarks, 1, "{ended:#?}");
     // A chunk has 1024 bytes at most with its header, and the last acknowledgement is the end.
@@ -181,7 +181,7 @@ fn a_local_file_that_cannot_be_read_is_an_event_for_programs_too() {
 
 #[test]
 fn exit_6_when_the_file_changes_while_it_is_read_and_no_file_there() {
-    let cases = ["longer", "shorter", "other"].into_iter().flat_map(|how| [(how, "auto"), (how, "lab")]);
+    let cases = ["longer", "shorter", "other"].into_iter().flat_map(|how| [(how, "checked"), (how, "lab")]);
     all_at_once(cases, |(how, mode)| {
         let (here, there) = (Folder::new(), Folder::new());
         let (mut server, address) = Program::server(there.path(), &["--idle-timeout", "2"]);
@@ -195,7 +195,7 @@ fn exit_6_when_the_file_changes_while_it_is_read_and_no_file_there() {
         ended.saying(local.to_str().expect("a plain path"));
         let reason = server.event("failed")["reason"].as_str().unwrap_or_default().to_owned();
         match mode {
-            "auto" => assert_eq!(reason, "client: its file changed while it was read", "{how}"),
+            "checked" => assert_eq!(reason, "client: its file changed while it was read", "{how}"),
             // A plain server cannot be told; silence tells it.
             _ => assert!(reason.starts_with("nothing came for 2 s"), "{how}: {reason}"),
         }

@@ -91,7 +91,7 @@ fn a_disk_that_fills_up_in_mid_transfer_ends_it_with_the_reason() {
     let (mut server, address) = Program::server(disk.0.path(), &["--bufsize", "65507"]);
     let (local, bytes) = here.file("f", 6_000_000);
     let reason = "\"f\" stopped because the disk here is full; free some space or send less";
-    for mode in ["auto", "lab"] {
+    for mode in ["checked", "lab"] {
         let tap = Tap::slow(address, Duration::from_millis(10));
         let client = start_copy(tap.address, &local, "f", &["--mode", mode, "--timeout", "1"]);
         wait_until(Duration::from_secs(20), "it is under way", || !disk.0.leftovers().is_empty());
@@ -99,7 +99,7 @@ fn a_disk_that_fills_up_in_mid_transfer_ends_it_with_the_reason() {
         assert_eq!(server.event("failed")["reason"], reason);
         let ended = client.end();
         match mode {
-            "auto" => ended.expect(4).saying(reason),
+            "checked" => ended.expect(4).saying(reason),
             // A plain client only notices that nobody answers.
             _ => ended.expect(3),
         };

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -85,7 +86,7 @@ impl Program {
         // Before it runs: how long it took must not seem shorter than it was.
         let began = Instant::now();
         // Keys of tests, not of whoever runs them.
-        command.env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
+        command.env("XDG_CONFIG_HOME", config_home());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the built program");
         let out = Lines::of(child.stdout.take().expect("a pipe"));
         let err = Lines::of(child.stderr.take().expect("a pipe"));
@@ -263,14 +264,24 @@ impl Ended {
     }
 }
 
-/// Runs the client to its end.
+/// Where keys are; whom earlier runs met, at ports that others have now, is forgotten.
+fn config_home() -> &'static str {
+    static FORGOTTEN: Once = Once::new();
+    let home = env!("CARGO_TARGET_TMPDIR");
+    FORGOTTEN.call_once(|| drop(fs::remove_file(Path::new(home).join("homing/known_hosts"))));
+    home
+}
+
+/// Runs the client to its end; in the checked mode, unless `more` says otherwise.
 pub fn copy(target: impl ToString, local: &Path, remote: &str, more: &[&str]) -> Ended {
     start_copy(target, local, remote, more).end()
 }
 
 pub fn start_copy(target: impl ToString, local: &Path, remote: &str, more: &[&str]) -> Program {
     let (target, local) = (target.to_string(), local.to_str().expect("a plain path"));
-    Program::start(CLIENT, &[&[&target, local, remote], more].concat())
+    let is_chosen = more.iter().any(|option| matches!(*option, "--mode" | "--spelling"));
+    let mode: &[&str] = if is_chosen { &[] } else { &["--mode", "checked"] };
+    Program::start(CLIENT, &[&[&target, local, remote], mode, more].concat())
 }
 
 /// A folder of the test's own.

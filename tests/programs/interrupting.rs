@@ -68,7 +68,7 @@ fn a_client_that_waits_for_an_answer_is_interrupted_at_once() {
 #[test]
 fn a_client_that_reads_standard_input_can_be_interrupted() {
     let silent = FakeServer::silent();
-    let client = Program::waiting_for_input(CLIENT, &[&silent.address.to_string(), "-", "f"]);
+    let client = Program::waiting_for_input(CLIENT, &[&silent.address.to_string(), "-", "f", "--mode", "lab"]);
     thread::sleep(Duration::from_millis(300));
     // A shell reports 130 for an end by SIGINT as for the exit code.
     let ended = client.interrupt();

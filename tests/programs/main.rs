@@ -18,6 +18,7 @@ mod full_disk;
 mod interrupting;
 mod killing;
 mod lossy_link;
+mod negotiating;
 mod pipes;
 mod serving;
 mod windowed;

@@ -90,6 +90,7 @@ fn the_exit_code_does_not_depend_on_who_reads_the_complaints() {
     ];
     for (arguments, code) in cases {
         let status = Command::new(CLIENT)
+            .env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"))
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

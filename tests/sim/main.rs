@@ -9,6 +9,7 @@ mod congestion;
 mod conversations;
 mod golden;
 mod handshakes;
+mod negotiation;
 mod recovery;
 mod registry;
 mod transfers;

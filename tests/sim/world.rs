@@ -260,6 +260,7 @@ impl World {
                 }
                 Event::WantsDigest => client.sender.handle_digest(client.chunker.digest(), now),
                 Event::Progress { .. } => {}
+                Event::Invited(_) => panic!("nobody offers the windowed mode"),
                 Event::Over(outcome) => {
                     client.outcome = Some(outcome);
                     client.ended = Some(now);

@@ -124,7 +124,7 @@ impl Files {
         let outgoing = self.outgoing.as_mut()?;
         let sender = courier.sender()?;
         match event {
-            SendingEvent::Connected { .. } => None,
+            SendingEvent::Connected { .. } | SendingEvent::Invited(_) => None,
             SendingEvent::WantsChunk { max, cut } => {
                 match outgoing.chunk(max, cut) {
                     Ok(chunk) => sender.handle_chunk(chunk, now),

@@ -1,7 +1,6 @@
 //! The client's command line.
 
 use super::common::{RecordArgs, Speech, SpellingArg, seconds};
-use crate::session::Mode;
 use crate::session::congestion::Choice;
 use clap::{Args, Parser, ValueEnum};
 use std::path::PathBuf;
@@ -15,15 +14,17 @@ use std::time::Duration;
 pub struct ClientArgs {
     #[arg(value_name = "HOST:PORT", help = "The server, as in lab.example:12300, 192.0.2.7:12300 or [::1]:12300")]
     pub target: String,
-    /// What to copy; - reads standard input. Several, and folders with -r, with --mode windowed.
+    /// What to copy; - reads standard input. Several, and folders with -r, in the windowed mode.
     #[arg(value_name = "SOURCE", required = true)]
     pub sources: Vec<PathBuf>,
-    /// The name there, as in notes/today.txt. With --mode windowed, if it ends in / or there are several sources, it is a folder, and
+    /// The name there, as in notes/today.txt. In the windowed mode, if it ends in / or there are several sources, it is a folder, and
     /// they go beneath it by their own names; . is the receiving folder itself.
     #[arg(value_name = "REMOTE", required = true)]
     pub remote: String,
-    /// How to talk. auto: the best that both sides know, at no cost with a plain lab server. lab: exactly the course's protocol.
-    /// checked: with a checksum at the end, or not at all. windowed: many packets at once, encrypted, between our own programs.
+    /// How to talk. auto: the best that both sides know, windowed with our own server, lab with a plain one, at no cost there; what a
+    /// lab start cannot say (several sources, -r, -, a folder as REMOTE), and what goes to a server that was met before, is windowed or
+    /// fails. lab: exactly the course's protocol. checked: with a checksum at the end, or not at all. windowed: many packets at once,
+    /// encrypted, between our own programs.
     #[arg(long, value_enum, default_value_t = ModeArg::Auto)]
     pub mode: ModeArg,
     /// How messages are written: `s | 0 | name | size` or `s|0|name|size`. It cannot be found out.
@@ -36,16 +37,17 @@ pub struct ClientArgs {
     pub windowed: WindowedArgs,
     #[command(flatten)]
     pub speech: Speech,
-    /// Draw the exchange as a sequence diagram, as this client sees it.
+    /// Draw the exchange as a sequence diagram, as this client sees it. With this, --ladder or --trace, auto is checked or lab: the
+    /// windowed mode has too many packets to be drawn.
     #[arg(long, value_name = "FILE.svg", help_heading = "Picture")]
     pub diagram: Option<PathBuf>,
     #[command(flatten)]
     pub record: RecordArgs,
 }
 
-/// What only the windowed mode knows.
+/// What only the windowed mode knows; with `auto` it counts if that is what it comes to.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "With --mode windowed")]
+#[command(next_help_heading = "In the windowed mode")]
 pub struct WindowedArgs {
     /// Copy folders with all that is in them.
     #[arg(short, long)]
@@ -74,7 +76,7 @@ impl WindowedArgs {
     }
 }
 
-/// How to talk: as [`Mode`] has it, or windowed.
+/// How to talk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[expect(missing_docs, reason = "they are named as the modes are")]
 pub enum ModeArg {
@@ -84,24 +86,12 @@ pub enum ModeArg {
     Windowed,
 }
 
-impl ModeArg {
-    /// The mode of stop-and-wait; `None` for the windowed one.
-    pub fn stop_and_wait(self) -> Option<Mode> {
-        match self {
-            ModeArg::Auto => Some(Mode::Auto),
-            ModeArg::Lab => Some(Mode::Lab),
-            ModeArg::Checked => Some(Mode::Checked),
-            ModeArg::Windowed => None,
-        }
-    }
-}
-
 const CLIENT_EXAMPLES: &str = "Examples:
   client lab.example:12300 photo.jpg photo.jpg
   client [::1]:12300 notes.txt backup/notes.txt --mode checked
   tar c photos | client 192.0.2.7:12300 - photos.tar
   client localhost:12300 a.bin a.bin --spelling compact
-  client lab.example:12300 --mode windowed -r photos notes.txt backup/
+  client lab.example:12300 -r photos notes.txt backup/
 
 Exit codes:
   0    delivered, and verified where the mode can

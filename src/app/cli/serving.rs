@@ -24,7 +24,8 @@ pub struct ServerArgs {
     /// Folder with this server's key for the windowed mode [default: $XDG_CONFIG_HOME/homing].
     #[arg(long, value_name = "DIR")]
     pub config_dir: Option<PathBuf>,
-    /// Draw each exchange as a sequence diagram into this folder, as this server sees it.
+    /// Draw each exchange as a sequence diagram into this folder, as this server sees it. With this, --ladder or --trace the windowed
+    /// mode is not offered to clients that begin with a start: it has too many packets to be drawn.
     #[arg(long, value_name = "DIR", help_heading = "Picture")]
     pub diagram: Option<PathBuf>,
 }

@@ -2,7 +2,7 @@
 
 use super::Sending;
 use super::balance::Balance;
-use crate::app::copy::resolve;
+use crate::app::copy::{Guest, connect};
 use crate::app::exit;
 use crate::chunker::answers::AnswerReader;
 use crate::chunker::manifest::Kind;
@@ -18,12 +18,13 @@ use crate::io::udp::Wire;
 use crate::packet::MAX_DATAGRAM;
 use crate::session::congestion::Choice;
 use crate::session::handshake::{Opening, PrivateKey, call};
+use crate::session::stop_and_wait::Invitation;
 use crate::session::windowed::caller::Caller;
 use crate::session::windowed::upload::{self, Stats, Upload};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What to copy, where to, and how.
 pub struct SendPlan {
@@ -54,41 +55,89 @@ pub fn send(
     report: &mut dyn Report,
     interrupt: impl FnOnce(&Wire) -> io::Result<Interrupt>,
 ) -> io::Result<u8> {
-    let mut wire = Wire::new(32)?;
+    let mut wire = Wire::new(BATCH)?;
     let mut balance = Balance::default();
-    let prepared = prepare(&plan, &mut wire, &mut balance, report)?;
-    let Prepared { peers, sources, name, folder, key } = match prepared {
+    let (named, peers, identity) = match prepare(&plan, &mut wire, &mut balance, report)? {
         Ok(prepared) => prepared,
-        Err((reason, code)) => {
-            let (name, exit_code) = (plan.target.clone(), Some(code));
-            report.note(&Note::Failed { id: 0, peer: None, name, reason, exit_code })?;
-            return Ok(code);
-        }
+        Err(unprepared) => return fail(&plan, unprepared, report),
     };
     let interrupt = interrupt(&wire)?;
     report.note(&Note::Waiting { target: plan.target.clone() })?;
+    let beginning = Beginning { peers, opening: Opening::Binary, chosen: None, rtt: None, began: clock::now() };
+    run(plan, (named, identity, balance), beginning, &mut wire, (report, interrupt))
+}
+
+/// Goes on where a start's acknowledgement has invited to the windowed mode, through the same socket.
+pub(in crate::app) fn accept(
+    plan: SendPlan,
+    identity: Identity,
+    guest: Guest,
+    wire: &mut Wire,
+    report: &mut dyn Report,
+) -> io::Result<u8> {
+    let Guest { peers, invitation, interrupt, began } = guest;
+    let Invitation { peer, start, words, rtt } = invitation;
+    let mut balance = Balance::default();
+    let named = match name(&plan, &mut balance, report)? {
+        Ok(named) => named,
+        Err(unprepared) => return fail(&plan, unprepared, report),
+    };
+    let beginning = Beginning { peers, opening: Opening::Text { start, words }, chosen: Some(peer), rtt, began };
+    run(plan, (named, identity, balance), beginning, wire, (report, interrupt))
+}
+
+fn fail(plan: &SendPlan, (reason, code): Unprepared, report: &mut dyn Report) -> io::Result<u8> {
+    let (name, exit_code) = (plan.target.clone(), Some(code));
+    report.note(&Note::Failed { id: 0, peer: None, name, reason, exit_code })?;
+    Ok(code)
+}
+
+/// How the handshake begins.
+struct Beginning {
+    peers: Vec<SocketAddr>,
+    opening: Opening,
+    /// The address that has answered already.
+    chosen: Option<usize>,
+    rtt: Option<Duration>,
+    began: Instant,
+}
+
+fn run(
+    plan: SendPlan,
+    ((sources, name), identity, balance): (Named, Identity, Balance),
+    beginning: Beginning,
+    wire: &mut Wire,
+    (report, interrupt): (&mut dyn Report, Interrupt),
+) -> io::Result<u8> {
     let waker = wire.waker();
     let feed = Feed::new(sources.read_ahead(false, move || waker.wake())?, plan.existing);
     let now = clock::now();
     let (call_seed, seed) = (random()?, random()?);
+    let Beginning { peers, opening, chosen, rtt, began } = beginning;
+    let is_invited = opening != Opening::Binary;
     let call = call::Config {
-        key,
+        key: identity.key,
         expected: None,
         cipher: preferred_cipher(),
-        opening: Opening::Binary,
-        rtt: None,
+        opening,
+        rtt,
         timeout: plan.timeout,
         seed: call_seed,
     };
     let sending = upload::Sending { choice: plan.choice, mtu_max: MAX_DATAGRAM, timeout: plan.timeout, seed };
-    let mut caller = Caller::new(Upload::new(call, sending, feed, now), peers, now);
+    let upload = Upload::new(call, sending, feed, now);
+    let mut caller = match chosen {
+        Some(chosen) => Caller::towards(chosen, upload, peers, now),
+        None => Caller::new(upload, peers, now),
+    };
     let mut sending = Sending {
-        known_hosts: folder.known_hosts(),
+        known_hosts: identity.folder.known_hosts(),
         plan,
         name,
         report,
         interrupt,
-        began: now,
+        began,
+        is_invited,
         told_at: None,
         balance,
         answers: AnswerReader::new(),
@@ -98,47 +147,55 @@ pub fn send(
         stats: Stats::default(),
         stopped: None,
     };
-    driver::run(&mut wire, &mut caller, &mut sending)
+    driver::run(wire, &mut caller, &mut sending)
 }
 
-/// What is needed before anything is sent.
-struct Prepared {
-    peers: Vec<SocketAddr>,
-    sources: Sources,
-    name: String,
-    folder: ConfigFolder,
-    key: PrivateKey,
+/// Who we are, and where the keys of others are.
+pub(in crate::app) struct Identity {
+    pub(in crate::app) folder: ConfigFolder,
+    pub(in crate::app) key: PrivateKey,
 }
+
+/// The sources, and what the transfer is called.
+type Named = (Sources, String);
+
+/// What a transfer needs, the server's addresses among it.
+type Prepared = (Named, Vec<SocketAddr>, Identity);
 
 type Unprepared = (String, u8);
 
+/// All that is needed before anything is sent.
 fn prepare(
     plan: &SendPlan,
     wire: &mut Wire,
     balance: &mut Balance,
     report: &mut dyn Report,
 ) -> io::Result<Result<Prepared, Unprepared>> {
-    let gathered = Sources::gather(&plan.sources, plan.recursive, &plan.destination);
-    let mut sources = match gathered {
-        Ok(sources) => sources,
-        Err(error) => return Ok(Err((error.to_string(), exit::USAGE))),
+    let named = match name(plan, balance, report)? {
+        Ok(named) => named,
+        Err(unprepared) => return Ok(Err(unprepared)),
     };
-    let name = match first(plan, &mut sources, balance, report)? {
-        Some(name) => name,
-        None => {
-            let nothing = || ("nothing to copy".to_owned(), exit::LOCAL_FILE);
-            return Ok(Err(balance.verdict().unwrap_or_else(nothing)));
-        }
-    };
-    let peers = match connect(plan, wire) {
+    let peers = match connect(&plan.target, wire) {
         Ok(peers) => peers,
         Err(unprepared) => return Ok(Err(unprepared)),
     };
     let identity = ConfigFolder::open(plan.config_dir.as_deref())
-        .and_then(|folder| folder.private_key(Role::Client).map(|key| (folder, key)));
+        .and_then(|folder| folder.private_key(Role::Client).map(|key| Identity { folder, key }));
     Ok(identity
-        .map(|(folder, key)| Prepared { peers, sources, name, folder, key })
+        .map(|identity| (named, peers, identity))
         .map_err(|error: IdentityError| (error.to_string(), exit::UNEXPECTED)))
+}
+
+/// Finds the sources and a name for the transfer.
+fn name(plan: &SendPlan, balance: &mut Balance, report: &mut dyn Report) -> io::Result<Result<Named, Unprepared>> {
+    let mut sources = match Sources::gather(&plan.sources, plan.recursive, &plan.destination) {
+        Ok(sources) => sources,
+        Err(error) => return Ok(Err((error.to_string(), exit::USAGE))),
+    };
+    Ok(match first(plan, &mut sources, balance, report)? {
+        Some(name) => Ok((sources, name)),
+        None => Err(balance.verdict().unwrap_or_else(|| ("nothing to copy".to_owned(), exit::LOCAL_FILE))),
+    })
 }
 
 /// Walks to the first entry, so that nothing is sent for nothing; gives what the transfer is called.
@@ -169,26 +226,12 @@ fn first(
     Ok(None)
 }
 
-/// A socket for each address of the server.
-fn connect(plan: &SendPlan, wire: &mut Wire) -> Result<Vec<SocketAddr>, Unprepared> {
-    let mut peers = Vec::new();
-    let mut refused = None;
-    for address in resolve(&plan.target)? {
-        match wire.connect(address) {
-            Ok(_) => peers.push(address),
-            Err(error) => refused = Some(format!("no way to {address}: {error}")),
-        }
-    }
-    if peers.is_empty() {
-        let reason = refused.unwrap_or_else(|| format!("{} has no address", plan.target));
-        return Err((reason, exit::NO_ANSWER));
-    }
-    Ok(peers)
-}
-
 /// Bytes that nobody can guess.
 pub(in crate::app) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(bytes)
 }
+
+/// How many datagrams are taken from a socket at a time.
+pub(in crate::app) const BATCH: usize = 32;

@@ -18,7 +18,9 @@ use zeroize::Zeroize;
 /// The client's side of one handshake.
 ///
 /// After [`Event::Met`] the caller calls [`Client::finish`] and has the keys; this machine goes on repeating the last message
-/// until the caller says, with [`Client::handle_confirmed`], that a packet of the server's could be opened.
+/// until the caller says, with [`Client::handle_confirmed`], that a packet of the server's could be opened. If the server says before
+/// that it knows nothing of the connection ([`Client::handle_forgotten`]), the handshake begins anew: then there is a second
+/// [`Event::Met`], and a second [`Client::finish`] gives other keys.
 pub struct Client {
     config: Config,
     id: ConnectionId,
@@ -34,6 +36,8 @@ pub struct Client {
     forged: u32,
     other_version: Option<u8>,
     unreachable: bool,
+    /// When it was begun anew, last.
+    anew: Option<Instant>,
     transmit: Option<Vec<u8>>,
     events: VecDeque<Event>,
 }
@@ -76,6 +80,7 @@ impl Client {
             forged: 0,
             other_version: None,
             unreachable: false,
+            anew: None,
             transmit: None,
             events: VecDeque::new(),
         };
@@ -118,6 +123,7 @@ impl Client {
             let (forged, unreachable) = (self.forged, self.unreachable);
             return self.fail(match self.state {
                 State::Finishing { .. } | State::Met { .. } => Failure::NotConfirmed,
+                _ if self.anew.is_some() => Failure::NotConfirmed,
                 _ => Failure::NoAnswer { forged, unreachable },
             });
         }
@@ -147,6 +153,22 @@ impl Client {
         if matches!(self.state, State::Finishing { .. }) {
             self.measure(now);
             self.end();
+        } else if self.anew.is_some() {
+            self.end(); // It was the last one that was heard, after all.
+        }
+    }
+
+    /// The server says, genuinely, that it knows nothing of the connection: it was started anew, or the last message came when it had
+    /// waited for it long enough. A clock alone would not do: a server that has heard everything, and is not heard, would get all of
+    /// it a second time.
+    pub fn handle_forgotten(&mut self, now: Instant) {
+        let is_new = self.anew.is_none_or(|anew| now >= anew + REPEAT_AFTER_MAX);
+        if matches!(self.state, State::Finishing { .. }) && is_new {
+            self.anew = Some(now);
+            self.id = ConnectionId(self.seeds.bytes());
+            self.state = State::Asking;
+            (self.timeouts, self.tokens_taken) = (0, 0);
+            self.send(now);
         }
     }
 

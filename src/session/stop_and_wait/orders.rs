@@ -77,6 +77,8 @@ pub enum State {
     },
     /// The file has its name.
     Done,
+    /// The peer went on in the windowed mode. Its start is remembered, so that late copies of it open nothing.
+    Departed,
     /// It will not come to an end, for this reason.
     Failed(String),
 }

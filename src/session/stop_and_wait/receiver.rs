@@ -123,9 +123,10 @@ impl Receiver {
         now.saturating_duration_since(self.last_new) >= AFTER_QUIET
     }
 
-    /// The same start again. Before data and after the end it is answered again, in mid-transfer not: known clients would
-    /// step back.
-    pub fn handle_start(&mut self, now: Instant) -> Reply {
+    /// The same start again. Before data and after the end it is answered again (with the `fresh` answer, if there is one), in
+    /// mid-transfer not: known clients would step back.
+    pub fn handle_start(&mut self, fresh: Reply, now: Instant) -> Reply {
+        self.start.answer = fresh.unwrap_or(std::mem::take(&mut self.start.answer));
         self.counts.duplicates += 1;
         let quiet = self.is_quiet(now);
         match &self.state {
@@ -134,7 +135,7 @@ impl Receiver {
             State::Failed(reason) if self.start.checked => {
                 return self.refuse(self.start.seq, reason, self.start.length);
             }
-            State::Open => {}
+            State::Open | State::Departed => {}
             State::Receiving | State::AwaitingChecksum | State::Done | State::Failed(_) => {
                 self.restart.arm(self.start.size, now);
             }
@@ -162,9 +163,9 @@ impl Receiver {
     pub fn handle_data(&mut self, seq: u64, bytes: &[u8], trigger: usize, now: Instant) -> Reply {
         let verdict = self.judge(seq);
         match &self.state {
-            State::Admitting | State::MakingEmpty | State::Publishing { .. } => None,
             State::Failed(reason) if self.start.checked => self.refuse(seq, reason, trigger),
-            State::Failed(_) => None,
+            State::Admitting | State::MakingEmpty | State::Publishing { .. } => None,
+            State::Failed(_) | State::Departed => None,
             State::Open | State::Receiving => match verdict {
                 Verdict::New(numbering) => self.take_chunk(seq, bytes, numbering, trigger, now),
                 Verdict::Duplicate => self.handle_duplicate(seq, now),
@@ -210,10 +211,8 @@ impl Receiver {
     /// A checksum came for our numbers that names another start: this session was opened by a damaged one.
     pub fn handle_foreign_checksum(&mut self, seq: u64, trigger: usize, now: Instant) -> Reply {
         self.fail("the start arrived damaged; nothing was saved".into(), now);
-        match &self.state {
-            State::Failed(reason) => self.refuse(seq, reason, trigger),
-            _ => None,
-        }
+        let State::Failed(reason) = &self.state else { return None };
+        self.refuse(seq, reason, trigger)
     }
 
     /// The client says that it stops. Only what reads like a reason counts: short, and text.
@@ -295,6 +294,13 @@ impl Receiver {
         }
     }
 
+    /// The peer goes on in the windowed mode; nothing was done for it here.
+    pub fn depart(&mut self, now: Instant) {
+        if self.state == State::Open {
+            self.end(State::Departed, now);
+        }
+    }
+
     /// The store could not write.
     pub fn handle_store_failed(&mut self, reason: String, now: Instant) {
         if self.ended.is_none() {
@@ -360,10 +366,7 @@ impl Receiver {
     fn handle_duplicate(&mut self, seq: u64, now: Instant) -> Reply {
         self.last_heard = now;
         self.counts.duplicates += 1;
-        if self.held.is_some() {
-            return None;
-        }
-        self.answer_again(self.acknowledgement(seq))
+        if self.held.is_some() { None } else { self.answer_again(self.acknowledgement(seq)) }
     }
 
     fn answer_again(&mut self, answer: Vec<u8>) -> Reply {

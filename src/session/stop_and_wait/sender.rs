@@ -1,7 +1,7 @@
 //! The lab's sender: a start, then chunk after chunk, each until it is acknowledged, then (towards our own server) a checksum.
 
 use super::link::{Counting, InFlight, Link, Settled};
-use super::transfer::{Event, Outcome, Stats, Transfer, limits_after_contact};
+use super::transfer::{Event, Invitation, Outcome, Stats, Transfer, limits_after_contact};
 use super::{CLIENT_REASON, start_id};
 use crate::chunker::Cut;
 use crate::packet::Packet;
@@ -153,7 +153,7 @@ impl Sender {
     /// An `e` refuses what is in the air, or (a server that goes away) what it acknowledged last. Only our own servers send it.
     fn concerns_us(&self, refused: u64, seq: u64) -> bool {
         match self.phase {
-            Phase::Starting => refused == seq && self.offers(),
+            Phase::Starting => refused == seq && self.transfer.offers(),
             _ => self.link.checked && (refused == seq || refused.wrapping_add(1) == seq),
         }
     }
@@ -164,23 +164,30 @@ impl Sender {
     }
 
     fn on_start_ack(&mut self, next: u64, bufsize: Option<u64>, words: Option<&[u8]>, now: Instant) -> bool {
-        let Some(awaits) = self.in_flight.as_ref().map(|start| start.awaits) else { return false };
-        let ack = (next, bufsize, words);
-        let settled = Link::settle(self.transfer.spelling, self.offers(), awaits, ack);
-        let link = match settled {
-            Some(Settled::Link(link)) => link,
-            // Damage, or a server of ours that really does not offer it: the same words twice are no accident.
-            Some(Settled::OtherWords(link)) if self.other_words.as_deref() == words => link,
-            Some(Settled::OtherWords(_)) => {
-                self.other_words = words.map(<[u8]>::to_vec);
-                return false;
-            }
-            None => return false,
-        };
+        let Some(start) = self.in_flight.as_ref() else { return false };
+        let invited = self.transfer.invited(&start.datagram, words);
+        let link =
+            match Link::settle(self.transfer.spelling, self.transfer.offers(), start.awaits, (next, bufsize, words)) {
+                Some(Settled::Link(link)) => link,
+                Some(Settled::OtherWords(link)) if invited.is_some() => link,
+                // Damage, or a server of ours that really does not offer it: the same words twice are no accident.
+                Some(Settled::OtherWords(link)) if self.other_words.as_deref() == words => link,
+                Some(Settled::OtherWords(_)) => {
+                    self.other_words = words.map(<[u8]>::to_vec);
+                    return false;
+                }
+                None => return false,
+            };
         let Link { checked, bufsize, .. } = link;
         self.settle_round_trip(now);
         self.link = link;
-        self.in_flight = None;
+        let start = self.in_flight.take();
+        if let (Some(start), Some(words)) = (start, invited) {
+            self.phase = Phase::Over;
+            let (peer, start, rtt) = (self.peer, start.datagram, self.rtt.smoothed());
+            self.events.push_back(Event::Invited(Invitation { peer, start, words, rtt }));
+            return true;
+        }
         if self.transfer.mode == Mode::Checked && !checked {
             self.finish(Outcome::PlainServer);
             return true;
@@ -329,10 +336,6 @@ impl Sender {
 
     fn address(&self) -> SocketAddr {
         self.transfer.peers[self.peer]
-    }
-
-    fn offers(&self) -> bool {
-        self.transfer.offers()
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::chunker::Cut;
 use crate::packet::lab::{Message, Spelling, Unspeakable};
 use crate::rtt::Limits;
+use crate::session::handshake::terms::Said;
 use crate::session::{Mode, OFFER_BASE, OFFER_SPAN, OFFER_START_MIN};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +15,7 @@ pub struct Transfer {
     pub peers: Vec<SocketAddr>,
     /// The spelling; it cannot be probed for.
     pub spelling: Spelling,
-    /// How to talk. In the compact spelling `Auto` means `Lab`.
+    /// How to talk. In the compact spelling `Any` and `Auto` mean `Lab`.
     pub mode: Mode,
     /// The name to give the file there.
     pub name: String,
@@ -38,6 +39,8 @@ pub enum Event {
         /// The end will be verified by a checksum.
         checked: bool,
     },
+    /// The server offers the windowed mode, and [`Mode::Any`] asked for it: go on with a handshake. This sender is over.
+    Invited(Invitation),
     /// Call [`Sender::handle_chunk`](super::Sender::handle_chunk) with the next chunk.
     WantsChunk {
         /// Its largest length in bytes.
@@ -54,6 +57,19 @@ pub enum Event {
     },
     /// It is over.
     Over(Outcome),
+}
+
+/// What a windowed handshake goes on from: it [opens with text](crate::session::handshake::Opening::Text).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// Which of the peers answered; the same socket speaks on.
+    pub peer: usize,
+    /// The start datagram.
+    pub start: Vec<u8>,
+    /// The capability words that answered it.
+    pub words: Vec<u8>,
+    /// The path's round trip, if it was measured.
+    pub rtt: Option<Duration>,
 }
 
 /// How a transfer ended for the sender.
@@ -99,6 +115,12 @@ impl Transfer {
     /// Whether the start offers more than the lab knows.
     pub(super) fn offers(&self) -> bool {
         self.spelling == Spelling::Spaced && self.mode != Mode::Lab
+    }
+
+    /// The words of the acknowledgement of this start, if they invite to the windowed mode and that was asked for.
+    pub(super) fn invited(&self, start: &[u8], words: Option<&[u8]>) -> Option<Vec<u8>> {
+        let words = words.filter(|_| self.mode == Mode::Any)?;
+        Said::read(start, words).map(|_| words.to_vec())
     }
 
     /// The start and its number: 0, or the offer, padded so that the answer is never longer.

@@ -29,6 +29,11 @@ impl<S: Source> Caller<S> {
         Self { upload, peers, chosen: None, closed, copies: Vec::new(), now }
     }
 
+    /// The same, where one of the addresses, by its number, has answered already.
+    pub fn towards(chosen: usize, upload: Upload<S>, peers: Vec<SocketAddr>, now: Instant) -> Self {
+        Self { chosen: Some(chosen), ..Self::new(upload, peers, now) }
+    }
+
     /// The upload inside.
     pub fn upload(&mut self) -> &mut Upload<S> {
         &mut self.upload
@@ -69,7 +74,7 @@ impl<S: Source> Machine for Caller<S> {
 
     fn handle_unreachable(&mut self, socket: usize, _now: Instant) {
         self.closed.get_mut(socket).into_iter().for_each(|closed| *closed = true);
-        if self.closed.iter().all(|closed| *closed) {
+        if self.chosen == Some(socket) || self.closed.iter().all(|closed| *closed) {
             self.upload.handle_unreachable();
         }
     }

@@ -34,7 +34,8 @@ pub struct Sending {
 /// What the application must do or may want to know.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The server has shown its key: call [`Upload::welcome`], or [`Upload::handle_abort`].
+    /// The server has shown its key: call [`Upload::welcome`], or [`Upload::handle_abort`]. Again if it has forgotten the handshake
+    /// before it confirmed it.
     Met {
         /// Its key.
         server: PublicKey,
@@ -86,7 +87,7 @@ pub struct Upload<S> {
     manifest_end: u64,
     data_end: u64,
     is_complete: bool,
-    /// Bytes of the files that are not to be sent, as known before there is a connection.
+    /// Bytes of the files that are not to be sent, as known before the server has confirmed the connection.
     void: RangeSet,
     answer: Ordered,
     /// How much of the answer came, and how much there is, once the server has said that all is done.
@@ -116,7 +117,7 @@ impl<S: Source> Upload<S> {
         }
     }
 
-    /// The server is the right one: sending begins.
+    /// The server is the right one: sending begins; or begins again, when the server never confirmed the connection before.
     pub fn welcome(&mut self, now: Instant) {
         let Some(established) = self.handshake.finish(&[], now) else { return };
         let Sending { choice, mtu_max, timeout, seed } = self.sending;
@@ -165,11 +166,11 @@ impl<S: Source> Upload<S> {
 
     /// These bytes of the files are not to be sent: nobody wants them, or nobody has them.
     pub fn handle_void(&mut self, range: Range<u64>) {
-        match &mut self.connection {
-            Some((_, connection)) => connection.streams().on_void(Space::Data, range),
-            None => {
-                self.void.insert(range);
-            }
+        if !self.is_confirmed {
+            self.void.insert(range.clone());
+        }
+        if let Some((_, connection)) = &mut self.connection {
+            connection.streams().on_void(Space::Data, range);
         }
     }
 
@@ -201,9 +202,11 @@ impl<S: Source> Upload<S> {
                 let is_reset = reset_token(datagram)
                     .is_some_and(|token| self.reset.as_ref().is_some_and(|reset| reset.is(&token)));
                 let mut sink = Answers(&mut self.answer);
-                // Before anything else came, packets may have been faster than the handshake's last message.
+                // Before anything else came, there is nothing to lose: the handshake begins anew.
                 if is_reset && self.is_confirmed {
                     connection.handle_forgotten();
+                } else if is_reset {
+                    self.handshake.handle_forgotten(now);
                 } else if header.to == *id && connection.handle_packet(&header, datagram, ecn, &mut sink, now).is_ok() {
                     self.is_confirmed = true;
                     self.handshake.handle_confirmed(now);
