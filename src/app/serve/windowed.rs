@@ -118,8 +118,9 @@ impl Unloading {
             Answer::End(end) => harbour.with(id, now, |reception| reception.handle_end(end)),
             Answer::Say(bytes) => harbour.with(id, now, |reception| reception.handle_answer(&bytes)),
             Answer::Written(bytes) => {
-                harbour.with(id, now, |reception| reception.handle_taken(Space::Data, bytes));
-                self.tell_progress(id, bytes, report, now)?;
+                let length = bytes.len() as u64;
+                harbour.with(id, now, |reception| reception.handle_written(bytes));
+                self.tell_progress(id, length, report, now)?;
             }
             Answer::Begins(contents) => {
                 let Some(known) = self.transfers.get_mut(&id) else { return Ok(()) };

@@ -49,6 +49,8 @@ struct State {
     is_at_end: bool,
     failed: Option<io::Error>,
     is_stopped: bool,
+    /// The thread sleeps until something is moved.
+    is_waiting: bool,
 }
 
 impl ReadAhead {
@@ -67,6 +69,7 @@ impl ReadAhead {
             board: Arc::clone(&board),
             sha256,
             block: Block::default(),
+            filled: 0,
         };
         let thread = std::thread::Builder::new().name("read ahead".into()).spawn(move || ahead.run())?;
         Ok(Self { catalogue, reader, board, thread: Some(thread) })
@@ -74,8 +77,10 @@ impl ReadAhead {
 
     /// What the walk came to, in its order.
     pub fn poll_found(&mut self) -> Option<Found> {
-        let found = self.board.lock().found.pop_front();
-        self.board.moved.notify_all();
+        let mut state = self.board.lock();
+        let found = state.found.pop_front();
+        let has_room = state.found.len() <= FOUND_MAX / 2;
+        self.board.nudge(state, has_room);
         found
     }
 
@@ -122,8 +127,8 @@ impl ReadAhead {
         let mut state = self.board.lock();
         let taken = state.ring.read_at(offset, out);
         state.ring.take_to(offset.saturating_add(taken as u64));
-        drop(state);
-        self.board.moved.notify_all();
+        let has_room = state.ring.can_drop(&state.void);
+        self.board.nudge(state, has_room);
         if taken > 0 { Ok(taken) } else { self.reader.read_at(offset, out) }
     }
 
@@ -167,6 +172,14 @@ impl Board {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Wakes the thread if it waits and something has moved: once, and not each time while it gets up.
+    fn nudge(&self, mut state: MutexGuard<'_, State>, has_moved: bool) {
+        if has_moved && std::mem::take(&mut state.is_waiting) {
+            drop(state);
+            self.moved.notify_all();
+        }
+    }
 }
 
 /// The thread's side.
@@ -175,8 +188,9 @@ struct Ahead {
     reader: Reader,
     board: Arc<Board>,
     sha256: bool,
-    /// The block that is being filled.
+    /// The block that is being filled: it has room behind the bytes that are `filled`.
     block: Block,
+    filled: usize,
 }
 
 /// The reader is not wanted any more.
@@ -224,7 +238,7 @@ impl Ahead {
                 if is_known {
                     break;
                 }
-                if self.wait(|state| state.found.len() < FOUND_MAX).is_err() {
+                if self.wait(|state| state.found.len() <= FOUND_MAX / 2).is_err() {
                     return Ok(false);
                 }
             }
@@ -255,7 +269,7 @@ impl Ahead {
                 Err(reason) => trouble = Some(FileDigest::Withdrawn { reason }),
             }
             // What drips is to be sent as it drips.
-            if self.block.bytes.len() >= BLOCK || stream.is_some() {
+            if self.filled >= BLOCK || stream.is_some() {
                 self.hand_over()?;
             }
         }
@@ -276,18 +290,21 @@ impl Ahead {
         stream: Option<&Stream>,
         hashes: &mut Hashes,
     ) -> Result<usize, String> {
-        let filled = self.block.bytes.len();
+        let filled = self.filled;
         let left = usize::try_from(range.end.saturating_sub(range.start).saturating_sub(offset)).unwrap_or(usize::MAX);
-        let length = left.min(if stream.is_some() { PULLED } else { BLOCK.saturating_sub(filled) });
-        self.block.bytes.resize(filled.saturating_add(length), 0);
-        let room = self.block.bytes.get_mut(filled..).unwrap_or_default();
+        let length = left.min(PIECE).min(BLOCK.saturating_sub(filled));
+        let end = filled.saturating_add(length);
+        if self.block.bytes.len() < end {
+            self.block.bytes.resize(end, 0);
+        }
+        let room = self.block.bytes.get_mut(filled..end).unwrap_or_default();
         let read = match stream {
             Some(stream) => stream.pull(room).map_err(|error| format!("it cannot be read: {error}")),
             None => self.reader.read_file(entry, offset, room).map_err(|error| error.reason()),
         };
         let count = *read.as_ref().unwrap_or(&0);
         hashes.update(room.get(..count).unwrap_or_default());
-        self.block.bytes.truncate(filled.saturating_add(count));
+        self.filled = filled.saturating_add(count);
         read
     }
 
@@ -309,17 +326,20 @@ impl Ahead {
 
     /// Puts the block into the ring, as soon as there is room.
     fn hand_over(&mut self) -> Result<(), Stopped> {
+        if self.filled == 0 {
+            return Ok(());
+        }
+        self.block.bytes.truncate(std::mem::take(&mut self.filled));
         let end = self.block.end();
         let mut block = std::mem::replace(&mut self.block, Block { start: end, bytes: Vec::new() });
         // What it costs is what it has; a stream often yields little at a time.
         block.bytes.shrink_to_fit();
-        if block.bytes.is_empty() {
-            return Ok(());
-        }
         let mut state = self.wait(|State { ring, void, .. }| ring.make_room(&block, void))?;
         state.ready = end;
         state.ring.push(block);
+        let spare = state.ring.take_spare();
         drop(state);
+        self.block.bytes = spare;
         (self.board.wake)();
         Ok(())
     }
@@ -334,7 +354,9 @@ impl Ahead {
             if is_so(&mut state) {
                 return Ok(state);
             }
+            state.is_waiting = true;
             state = self.board.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.is_waiting = false;
         }
     }
 }
@@ -359,11 +381,12 @@ impl Hashes {
     }
 }
 
-/// Bytes read at once: enough for a disk to be fast, and for the hash.
+/// Bytes that are handed over at once.
 const BLOCK: usize = 1024 * 1024;
 
-/// Bytes of a stream that are asked for at once: what a pipe holds.
-const PULLED: usize = 64 * 1024;
+/// Bytes read and hashed at once: enough for the system call and for the hash, and few enough that the hash finds them in the
+/// core's cache. (The system reads ahead of us from its disk; and a pipe holds no more.)
+const PIECE: usize = 64 * 1024;
 
 /// Steps of the walk for each file that is read: names run ahead of bytes.
 const STEPS: usize = 256;

@@ -15,8 +15,8 @@ pub enum Answer {
     Listed(u64),
     /// The manifest is complete: this is what comes.
     Begins(Contents),
-    /// So many bytes of the files are written, or were of no use.
-    Written(u64),
+    /// These bytes of the files are written, or were of no use; their memory can be used again.
+    Written(Vec<u8>),
     /// Everything below this offset is there, or is not wanted.
     Passed(u64),
     /// The byte space ends there.
@@ -112,12 +112,11 @@ impl Job {
     /// Bytes of the files came. An error is why nothing more can come of the transfer.
     pub(super) fn take(&mut self, block: Block, answers: &mut Vec<Answer>) -> Result<(), String> {
         let was_taken = self.write(&block)?;
-        let length = block.bytes.len() as u64;
         if !was_taken {
             self.held.insert(block.offset, block);
             return Ok(());
         }
-        answers.push(Answer::Written(length));
+        answers.push(Answer::Written(block.bytes));
         self.retry(answers)
     }
 
@@ -137,7 +136,7 @@ impl Job {
         for offset in offsets {
             let Some(block) = self.held.remove(&offset) else { continue };
             if self.write(&block)? {
-                answers.push(Answer::Written(block.bytes.len() as u64));
+                answers.push(Answer::Written(block.bytes));
             } else {
                 self.held.insert(offset, block);
             }
@@ -276,7 +275,7 @@ mod tests {
         assert_eq!(answers, []);
         let (first, rest) = listing.split_at(listing.len() - 1);
         job.list(first, &mut answers).expect("a listing");
-        assert!(answers.ends_with(&[Answer::Written(8), Answer::Passed(8)]), "{answers:?}");
+        assert!(answers.ends_with(&[Answer::Written(b"onethree".to_vec()), Answer::Passed(8)]), "{answers:?}");
         answers.clear();
         job.list(rest, &mut answers).expect("the last byte of the manifest");
         let contents = Contents { name: "a".into(), entries: 2, bytes: Some(8) };

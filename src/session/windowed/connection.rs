@@ -324,6 +324,10 @@ impl Connection {
         now: Instant,
     ) -> Option<usize> {
         let intent = self.intend(segment, now)?;
+        if intent.has_next {
+            // Growing as it is written, it would be copied several times.
+            out.reserve(segment.map_or(intent.size, |_| BATCH_MAX.saturating_sub(out.len())));
+        }
         let number = self.spare.take().or_else(|| self.flight.take_number())?;
         let size = intent.mtu_probe.unwrap_or(intent.size);
         let Ok(mut draft) = self.sealer.begin(self.peer_id, number, size, out) else {

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 pub enum Event {
     /// The next bytes of the manifest; answer with [`Reception::handle_taken`].
     Manifest(Vec<u8>),
-    /// Bytes of the files; answer with [`Reception::handle_taken`] when they are written.
+    /// Bytes of the files; answer with [`Reception::handle_written`] when they are written.
     Data(Block),
     /// It is over.
     Over(End),
@@ -117,6 +117,12 @@ impl Reception {
     /// So many bytes of this space are read, or written.
     pub fn handle_taken(&mut self, space: Space, bytes: u64) {
         self.connection.handle_taken(space, bytes);
+    }
+
+    /// The bytes of a block are written; their memory is used again.
+    pub fn handle_written(&mut self, bytes: Vec<u8>) {
+        self.handle_taken(Space::Data, bytes.len() as u64);
+        self.data.reuse(bytes);
     }
 
     /// Nothing of the files below this offset is wanted any more: it is written, or of files that came to nothing.

@@ -28,6 +28,8 @@ pub(super) struct Ring {
     cost: usize,
     /// The other side took everything below.
     taken: u64,
+    /// The memory of the block that was dropped last: a fresh megabyte costs as much as reading it.
+    spare: Vec<u8>,
 }
 
 impl Ring {
@@ -35,13 +37,28 @@ impl Ring {
     pub(super) fn make_room(&mut self, block: &Block, void: &RangeSet) -> bool {
         while self.cost.saturating_add(block.cost()) > COST_MAX {
             let Some(oldest) = self.blocks.front() else { break };
-            if void.gaps(self.taken.max(oldest.start)..oldest.end()).next().is_some() {
+            if self.is_wanted(oldest, void) {
                 return false;
             }
             self.cost -= oldest.cost();
-            self.blocks.pop_front();
+            self.spare = self.blocks.pop_front().unwrap_or_default().bytes;
         }
         true
+    }
+
+    /// Whether the oldest block would make room.
+    pub(super) fn can_drop(&self, void: &RangeSet) -> bool {
+        self.blocks.front().is_none_or(|oldest| !self.is_wanted(oldest, void))
+    }
+
+    /// Memory to fill, with whatever is in it.
+    pub(super) fn take_spare(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.spare)
+    }
+
+    /// Whether a block has bytes that are to be taken yet.
+    fn is_wanted(&self, block: &Block, void: &RangeSet) -> bool {
+        void.gaps(self.taken.max(block.start)..block.end()).next().is_some()
     }
 
     /// Puts a block behind the others.
@@ -120,5 +137,22 @@ mod tests {
         assert!(ring.make_room(&next, &void));
         assert!(!ring.make_room(&block(17 << 20, (1 << 20) + 1), &void));
         assert!(ring.make_room(&block(17 << 20, (1 << 20) + 1), &std::iter::once(0..1 << 30).collect()));
+    }
+
+    #[test]
+    fn who_may_drop_a_block_gets_its_memory() {
+        let (mut ring, void) = (Ring::default(), RangeSet::new());
+        assert!(ring.can_drop(&void), "nothing is in the way");
+        let large = block(0, COST_MAX);
+        let memory = large.bytes.as_ptr();
+        ring.push(large);
+        ring.take_to(COST_MAX as u64 - 1);
+        assert!(!ring.can_drop(&void) && !ring.make_room(&block(0, 1), &void));
+        assert!(ring.take_spare().is_empty());
+        ring.take_to(COST_MAX as u64);
+        assert!(ring.can_drop(&void) && ring.make_room(&block(0, 1), &void));
+        let spare = ring.take_spare();
+        assert_eq!((spare.as_ptr(), spare.len()), (memory, COST_MAX));
+        assert!(ring.take_spare().is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use super::super::{
     Store,
     error::{Cause, Operation, StoreError, shown},
-    place::{Place, check_hidden, open_folder},
+    place::{Place, check_hidden},
 };
 use super::folders::{Folders, ROOT};
 use super::roster::State;
@@ -35,13 +35,13 @@ pub(super) fn admit(
         Kind::File { size } => size,
         Kind::Open => 0,
     };
-    let parent =
-        folders.find(store, entry.path.parent().unwrap_or(ROOT)).map_err(|reason| in_the_way(&entry.path, reason))?;
+    let mut find = |path: &str| folders.find(store, path).map_err(|reason| in_the_way(&entry.path, reason));
+    let parent = find(entry.path.parent().unwrap_or(ROOT))?;
     let is_new = parent.is_none();
     let folder = match parent {
         Some(folder) => folder,
         // It will be made beneath the root, and most likely on the same disk.
-        None => Arc::new(open_folder(store, ROOT).map_err(|reason| in_the_way(&entry.path, reason))?),
+        None => find(ROOT)?.ok_or_else(|| in_the_way(&entry.path, io::ErrorKind::NotFound.into()))?,
     };
     let place = Place::within(store, folder, &entry.path);
     place.check_size(size)?;

@@ -12,6 +12,8 @@ pub(super) struct Folders {
     /// The latest first.
     open: VecDeque<(String, Arc<Dir>)>,
     made: Vec<Arc<Dir>>,
+    /// The one that was looked for last and was not there: entries of one folder come one after the other.
+    missing: Option<String>,
 }
 
 impl Folders {
@@ -21,9 +23,15 @@ impl Folders {
             self.open.swap(0, at);
             return Ok(self.open.front().map(|(_, folder)| Arc::clone(folder)));
         }
+        if self.missing.as_deref() == Some(path) {
+            return Ok(None);
+        }
         match open_folder(store, path) {
             Ok(folder) => Ok(Some(self.keep(path, Arc::new(folder)))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.missing = Some(path.to_owned());
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -51,6 +59,7 @@ impl Folders {
     }
 
     fn keep(&mut self, path: &str, folder: Arc<Dir>) -> Arc<Dir> {
+        self.missing = None;
         self.open.truncate(FOLDERS_OPEN - 1);
         self.open.push_front((path.to_owned(), Arc::clone(&folder)));
         folder
