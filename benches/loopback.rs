@@ -112,6 +112,7 @@ fn serve_quietly(wire: &mut Wire, root: PathBuf, interrupt: Interrupt) -> io::Re
         expected: None,
         misbehaviour: None,
         album: None,
+        qlog: None,
     };
     serve(wire, &mut Endpoint::new(Config::default()), plan, &mut Silence, interrupt)
 }

@@ -55,6 +55,7 @@ fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
         choice: Choice::Bbr,
         timeout: Duration::from_secs(30),
         config_dir: Some(keys.path().to_owned()),
+        qlog: None,
     };
     let code = copy_best(plan, None, &mut HumanReport::new(Volume::Normal), |wire| Interrupt::watch(wire.waker()))?;
     link.stop()?;
@@ -84,8 +85,15 @@ impl Program {
         let harbour = open_harbour(Some(keys), &Config::default())?.map_err(io::Error::other)?;
         Self::start(move |wire, interrupt| {
             let policy = Policy::default();
-            let plan =
-                ServePlan { root: inbox, policy, exit_after: None, expected: None, misbehaviour: None, album: None };
+            let plan = ServePlan {
+                root: inbox,
+                policy,
+                exit_after: None,
+                expected: None,
+                misbehaviour: None,
+                album: None,
+                qlog: None,
+            };
             let mut machine = Porter::new(Endpoint::new(Config::default()), Some(harbour));
             serve(wire, &mut machine, plan, &mut Silence, interrupt)
         })

@@ -6,6 +6,7 @@ use crate::session::handshake::seeds::Seeds;
 use crate::session::handshake::{Accepted, PublicKey, Server, Verdict, server};
 use crate::session::windowed::acks::Ecn;
 use crate::session::windowed::connection::Batch;
+use crate::session::windowed::log::{Entry, Log};
 use crate::session::windowed::reception::{self, Reception};
 use crate::session::{Via, network};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -71,6 +72,8 @@ pub struct Harbour {
     restless: BTreeSet<ConnectionId>,
     last_id: u64,
     seeds: Seeds,
+    /// What was observed of all transfers, if somebody wants to know.
+    log: Option<Log>,
     answers: VecDeque<(Via, SocketAddr, Vec<u8>)>,
     /// Clients that came by a start, and were not asked for.
     invited: VecDeque<SocketAddr>,
@@ -101,9 +104,22 @@ impl Harbour {
             alarms: BTreeSet::new(),
             restless: BTreeSet::new(),
             last_id: 0,
+            log: None,
             answers: VecDeque::new(),
             invited: VecDeque::new(),
             events: VecDeque::new(),
+        }
+    }
+
+    /// From now on what happens to transfers is told to a log, which is taken with [`Harbour::drain_log`].
+    pub fn record(&mut self, now: Instant) {
+        self.log = Some(Log::new(0, now));
+    }
+
+    /// Moves what was observed into `into`.
+    pub fn drain_log(&mut self, into: &mut Vec<Entry>) {
+        if let Some(log) = &mut self.log {
+            log.drain(into);
         }
     }
 
@@ -247,7 +263,7 @@ impl Harbour {
             let bytes = self.seeds.bytes();
             let mut out = Vec::new();
             if let Some(berth) = self.berths.get_mut(&header.to)
-                && berth.reception.handle_stranger(from, bytes, &mut out).is_some()
+                && berth.reception.handle_stranger(from, bytes, &mut out, now).is_some()
             {
                 self.answers.push_back((via, from, out));
             }
@@ -285,6 +301,9 @@ impl Harbour {
         let mut reception = Reception::new(accepted, self.config.mtu_max, self.config.timeout, seed, now);
         self.last_id += 1;
         let id = self.last_id;
+        if self.log.is_some() {
+            reception.record(Log::new(id, now));
+        }
         if is_full {
             reception.handle_abort(FULL, "the server has as many transfers as it takes; try again later");
         } else {
@@ -304,6 +323,9 @@ impl Harbour {
 
     fn collect(&mut self, name: ConnectionId, now: Instant) {
         let Some(berth) = self.berths.get_mut(&name) else { return };
+        if let (Some(log), Some(other)) = (&mut self.log, berth.reception.log()) {
+            log.absorb(other);
+        }
         while let Some(event) = berth.reception.poll_event() {
             if matches!(event, reception::Event::Over(_)) {
                 berth.is_over = true;

@@ -11,6 +11,7 @@ pub mod lines;
 pub mod processor;
 pub mod program;
 pub mod progress;
+pub mod qlog;
 pub mod recording;
 pub mod signals;
 pub mod source;

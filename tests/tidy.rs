@@ -44,7 +44,18 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("rustyline", &["io/lines.rs", "io/lines/"]),
     ("unicode_normalization", &["packet/chat/name.rs"]),
     ("unicode_properties", &["packet/chat/name.rs"]),
-    ("serde", &["app/chat/commands.rs", "io/events.rs", "io/events/", "trace/step.rs", "trace/recordings.rs"]),
+    (
+        "serde",
+        &[
+            "app/chat/commands.rs",
+            "io/events.rs",
+            "io/events/",
+            "io/qlog.rs",
+            "io/qlog/",
+            "trace/step.rs",
+            "trace/recordings.rs",
+        ],
+    ),
 ];
 
 const LINES_MAX: usize = 400;

@@ -66,7 +66,13 @@ pub fn copy_best(
     };
     let mut wire = Wire::new(BATCH)?;
     match (copy::begin(start, &mut wire, report, interrupt)?, identity) {
-        (Ended::Code(code), _) => Ok(code),
+        (Ended::Code(code), _) => {
+            if plan.qlog.is_some() {
+                let text = "the qlog is empty: it is of windowed transfers, and this was none".into();
+                report.note(&Note::Remark { text })?;
+            }
+            Ok(code)
+        }
         (Ended::Invited(guest), Some(identity)) => send::accept(plan, identity, *guest, &mut wire, report),
         (Ended::Invited(_), None) => Ok(exit::UNEXPECTED),
     }

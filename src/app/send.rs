@@ -57,6 +57,7 @@ impl Application<Caller<Feed>> for Sending<'_> {
         if let (Some(code), None) = (self.interrupt.exit_code(), &self.stopped) {
             self.stop(caller, "interrupted".into(), "interrupted", code);
         }
+        self.collect_qlog(caller);
         self.feed(caller)?;
         self.stats = caller.upload().stats();
         let Some(event) = caller.upload().poll_event() else {
@@ -88,6 +89,18 @@ impl Application<Caller<Feed>> for Sending<'_> {
 }
 
 impl Sending<'_> {
+    /// Passes on what happened since the last time.
+    fn collect_qlog(&mut self, caller: &mut Caller<Feed>) {
+        if let Some(qlog) = &mut self.plan.qlog {
+            qlog.collect(|entries| caller.upload().drain_log(entries));
+        }
+    }
+
+    fn finish_qlog(&mut self, caller: &mut Caller<Feed>) -> io::Result<()> {
+        self.collect_qlog(caller);
+        self.plan.qlog.take().map_or(Ok(()), |qlog| qlog.finish(self.report))
+    }
+
     /// Passes on what the sources have come to.
     fn feed(&mut self, caller: &mut Caller<Feed>) -> io::Result<()> {
         while let Some(news) = caller.upload().source().poll()? {

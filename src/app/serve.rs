@@ -13,6 +13,7 @@ use crate::io::clock;
 use crate::io::driver::{self, Application};
 use crate::io::events::{AccountNote, Finished, Note, Progress, Report, Transfer};
 use crate::io::limits::raise_descriptor_limit;
+use crate::io::qlog::QlogWriter;
 use crate::io::signals::Interrupt;
 use crate::io::store::Policy;
 use crate::io::udp::Wire;
@@ -40,6 +41,8 @@ pub struct ServePlan {
     pub misbehaviour: Option<String>,
     /// Where pictures go of what the machine records.
     pub album: Option<Album>,
+    /// Where what happens in windowed transfers is written down.
+    pub qlog: Option<QlogWriter>,
 }
 
 /// Serves on the wire's socket 0 until the plan, a signal or a misbehaviour ends it; gives the exit code.
@@ -49,7 +52,7 @@ pub struct ServePlan {
 pub fn serve<M: Serving>(
     wire: &mut Wire,
     machine: &mut M,
-    plan: ServePlan,
+    mut plan: ServePlan,
     report: &mut dyn Report,
     interrupt: Interrupt,
 ) -> io::Result<u8> {
@@ -58,7 +61,7 @@ pub fn serve<M: Serving>(
     let cannot = |error| io::Error::other(format!("cannot save beneath {root}: {error}; --root names another folder"));
     let workers = Workers::start(&plan.root, plan.policy, &wire.waker()).map_err(cannot)?;
     let unloading = match machine.harbour() {
-        Some(_) => Some(Unloading::start(workers.store(), &wire.waker())?),
+        Some(harbour) => Some(Unloading::start(workers.store(), &wire.waker(), harbour, plan.qlog.take())?),
         None => None,
     };
     let address = wire.local_address(0)?;
@@ -93,6 +96,9 @@ pub fn serve<M: Serving>(
     server.collect(machine)?;
     while let Some(transmit) = machine.poll_transmit(now) {
         wire.send(transmit);
+    }
+    if let (Some(unloading), Some(harbour)) = (server.unloading, machine.harbour()) {
+        unloading.finish_qlog(harbour, server.report)?;
     }
     Ok(code)
 }

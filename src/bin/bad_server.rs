@@ -49,6 +49,10 @@ fn run(args: &BadServerArgs) -> anyhow::Result<u8> {
             }
         },
     };
+    if serving.record.qlog().is_some() {
+        let reason = "a qlog is of windowed transfers, which this server does not take; --trace writes FILE.jsonl";
+        usage_error(&mut BadServerArgs::command(), reason);
+    }
     let mut wire = Wire::new(32)?;
     wire.listen((serving.bind, port).into())
         .with_context(|| format!("cannot listen at {} port {port}", serving.bind))?;
@@ -58,7 +62,7 @@ fn run(args: &BadServerArgs) -> anyhow::Result<u8> {
     let seed = args.weather.seed();
     let misbehaviour = args.misbehave.map_or("no misbehaviour".into(), |misbehaviour| misbehaviour.to_string());
     let record = &serving.record;
-    let album = Album::open(args.diagram.clone().map(Diagrams::File), record.ladder, record.trace.as_deref())?;
+    let album = Album::open(args.diagram.clone().map(Diagrams::File), record.ladder, record.recording())?;
     let own = wire.local_address(0)?.to_string();
     let recordings = album.as_ref().map(|album| album.recordings(Vantage::Both, own));
     let plan = ServePlan {
@@ -68,6 +72,7 @@ fn run(args: &BadServerArgs) -> anyhow::Result<u8> {
         expected,
         misbehaviour: args.misbehave.map(|misbehaviour| misbehaviour.to_string()),
         album,
+        qlog: None,
     };
     let config = match args.misbehave {
         Some(Misbehaviour::TinyBuffer) => Config { bufsize: 64, compact_bufsize: 64, ..serving.config() },

@@ -9,6 +9,7 @@ use homing::app::exit;
 use homing::app::send::{SendPlan, send};
 use homing::chunker::request::Existing;
 use homing::io::events::Note;
+use homing::io::qlog::{self, QlogWriter};
 use homing::io::signals::Interrupt;
 use homing::io::source::Source;
 use homing::session::Mode;
@@ -41,14 +42,17 @@ fn run_best(args: ClientArgs) -> anyhow::Result<u8> {
     if args.remote.is_empty() {
         usage_error(&mut ClientArgs::command(), "REMOTE is empty; give the file a name there");
     }
-    let mut report = args.speech.report();
     let is_drawn = is_drawn(&args);
+    if is_drawn && args.record.qlog().is_some() {
+        usage_error(&mut ClientArgs::command(), "a qlog is of windowed transfers, which cannot be drawn");
+    }
+    let mut report = args.speech.report();
     let (diagram, record) = (args.diagram.clone(), args.record.clone());
-    let plan = windowed(args);
+    let plan = windowed(args)?;
     if is_drawn && needs_windowed(&plan) {
         refuse_to_draw();
     }
-    let album = Album::open(diagram.map(Diagrams::File), record.ladder, record.trace.as_deref())?;
+    let album = Album::open(diagram.map(Diagrams::File), record.ladder, record.recording())?;
     Ok(copy_best(plan, album, report.as_mut(), |wire| Interrupt::watch(wire.waker()))?)
 }
 
@@ -57,20 +61,22 @@ fn run_windowed(args: ClientArgs) -> anyhow::Result<u8> {
         refuse_to_draw();
     }
     let mut report = args.speech.report();
-    Ok(send(windowed(args), report.as_mut(), |wire| Interrupt::watch(wire.waker()))?)
+    Ok(send(windowed(args)?, report.as_mut(), |wire| Interrupt::watch(wire.waker()))?)
 }
 
 fn is_drawn(args: &ClientArgs) -> bool {
-    args.diagram.is_some() || args.record.ladder || args.record.trace.is_some()
+    args.diagram.is_some() || args.record.ladder || args.record.recording().is_some()
 }
 
 fn refuse_to_draw() -> ! {
-    usage_error(&mut ClientArgs::command(), "windowed transfers cannot be drawn: they have too many packets")
+    let reason = "windowed transfers have too many packets for a diagram or a ladder; --trace FILE.qlog (or .sqlog) writes a qlog";
+    usage_error(&mut ClientArgs::command(), reason)
 }
 
 /// The transfer as the windowed mode would make it.
-fn windowed(args: ClientArgs) -> SendPlan {
-    SendPlan {
+fn windowed(args: ClientArgs) -> anyhow::Result<SendPlan> {
+    let qlog = args.record.qlog().map(|path| QlogWriter::create(path, qlog::Vantage::Client)).transpose()?;
+    Ok(SendPlan {
         target: args.target,
         sources: args.sources,
         recursive: args.windowed.recursive,
@@ -79,12 +85,17 @@ fn windowed(args: ClientArgs) -> SendPlan {
         choice: args.windowed.congestion,
         timeout: args.timeout,
         config_dir: args.windowed.config_dir,
-    }
+        qlog,
+    })
 }
 
 fn run_stop_and_wait(args: ClientArgs, mode: Mode) -> anyhow::Result<u8> {
     if let Some(option) = args.windowed.used() {
         usage_error(&mut ClientArgs::command(), &format!("{option} needs --mode windowed"));
+    }
+    if args.record.qlog().is_some() {
+        let reason = "a qlog is of windowed transfers: it needs --mode auto or windowed; in other modes --trace writes FILE.jsonl";
+        usage_error(&mut ClientArgs::command(), reason);
     }
     let [local] = args.sources.as_slice() else {
         usage_error(&mut ClientArgs::command(), "several files at once need --mode windowed")
@@ -102,7 +113,7 @@ fn run_stop_and_wait(args: ClientArgs, mode: Mode) -> anyhow::Result<u8> {
         }
     };
     let record = &args.record;
-    let album = Album::open(args.diagram.map(Diagrams::File), record.ladder, record.trace.as_deref())?;
+    let album = Album::open(args.diagram.map(Diagrams::File), record.ladder, record.recording())?;
     let plan = CopyPlan {
         target: args.target,
         source,

@@ -8,6 +8,7 @@ use homing::app::exit;
 use homing::app::serve::{ServePlan, open_harbour, serve};
 use homing::endpoint::Endpoint;
 use homing::io::events::Note;
+use homing::io::qlog::{self, QlogWriter};
 use homing::io::signals::Interrupt;
 use homing::io::udp::Wire;
 use homing::porter::Porter;
@@ -31,7 +32,8 @@ fn run(args: &ServerArgs) -> anyhow::Result<u8> {
     wire.listen((args.bind, port).into()).with_context(|| format!("cannot listen at {} port {port}", args.bind))?;
     let interrupt = Interrupt::watch(wire.waker())?;
     let mut report = args.speech.report();
-    let album = Album::open(diagrams, args.record.ladder, args.record.trace.as_deref())?;
+    let album = Album::open(diagrams, args.record.ladder, args.record.recording())?;
+    let qlog = args.record.qlog().map(|path| QlogWriter::create(path, qlog::Vantage::Server)).transpose()?;
     let own = wire.local_address(0)?.to_string();
     let recordings = album.as_ref().map(|album| album.recordings(Vantage::Server, own));
     let plan = ServePlan {
@@ -41,6 +43,7 @@ fn run(args: &ServerArgs) -> anyhow::Result<u8> {
         expected: None,
         misbehaviour: None,
         album,
+        qlog,
     };
     let harbour = match open_harbour(config_dir, &args.config())? {
         Ok(harbour) => Some(harbour),

@@ -8,6 +8,7 @@ pub mod flight;
 pub mod gather;
 pub mod inbox;
 pub mod ledger;
+pub mod log;
 pub mod loss;
 pub mod marks;
 pub mod mtu;
@@ -22,6 +23,7 @@ pub mod reception;
 pub mod replay;
 pub mod streams;
 pub mod upload;
+pub mod watch;
 
 /// What a client may send before the server says more: the bytes that a server keeps although it does not know yet where they
 /// belong, since the manifest that says so may be lost on its way.

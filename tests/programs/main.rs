@@ -20,5 +20,6 @@ mod killing;
 mod lossy_link;
 mod negotiating;
 mod pipes;
+mod qlog;
 mod serving;
 mod windowed;

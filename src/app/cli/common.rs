@@ -3,10 +3,11 @@
 use crate::app::exit;
 use crate::io::events::{JsonReport, Report, Volume};
 use crate::io::progress::HumanReport;
+use crate::io::qlog::Format;
 use crate::packet::Spelling;
 use clap::{Args, ValueEnum};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How a program speaks to whoever started it.
@@ -46,9 +47,22 @@ pub struct RecordArgs {
     /// Print the exchange as a ladder when it is over.
     #[arg(long, conflicts_with = "json")]
     pub ladder: bool,
-    /// Write down every datagram as it passes, one JSON object a line; `lab_check draw FILE` draws it later.
+    /// Write down every datagram as it passes, one JSON object a line; `lab_check draw FILE` draws it later. FILE.qlog or FILE.sqlog is a
+    /// qlog of windowed transfers instead, for qvis.
     #[arg(long, value_name = "FILE.jsonl")]
     pub trace: Option<PathBuf>,
+}
+
+impl RecordArgs {
+    /// Where every datagram is written down.
+    pub fn recording(&self) -> Option<&Path> {
+        self.trace.as_deref().filter(|path| Format::of(path).is_none())
+    }
+
+    /// Where a qlog is written.
+    pub fn qlog(&self) -> Option<&Path> {
+        self.trace.as_deref().filter(|path| Format::of(path).is_some())
+    }
 }
 
 /// See [`Spelling`].

@@ -12,6 +12,7 @@ use crate::io::driver;
 use crate::io::events::{Note, Report};
 use crate::io::identity::{ConfigFolder, IdentityError, Role};
 use crate::io::processor::preferred_cipher;
+use crate::io::qlog::QlogWriter;
 use crate::io::signals::Interrupt;
 use crate::io::sources::{Feed, Found, Sources};
 use crate::io::udp::Wire;
@@ -44,6 +45,8 @@ pub struct SendPlan {
     pub timeout: Duration,
     /// Where keys are, if not in the user's own folder.
     pub config_dir: Option<PathBuf>,
+    /// Where what happens is written down.
+    pub qlog: Option<QlogWriter>,
 }
 
 /// Copies; gives the exit code, after everything worth telling was told to `report`.
@@ -130,6 +133,12 @@ fn run(
         Some(chosen) => Caller::towards(chosen, upload, peers, now),
         None => Caller::new(upload, peers, now),
     };
+    if plan.qlog.is_some() {
+        caller.upload().record(now);
+        if let Some(peer) = caller.peer() {
+            caller.upload().handle_server(peer);
+        }
+    }
     let mut sending = Sending {
         known_hosts: identity.folder.known_hosts(),
         plan,
@@ -147,7 +156,9 @@ fn run(
         stats: Stats::default(),
         stopped: None,
     };
-    driver::run(wire, &mut caller, &mut sending)
+    let code = driver::run(wire, &mut caller, &mut sending);
+    sending.finish_qlog(&mut caller)?;
+    code
 }
 
 /// Who we are, and where the keys of others are.

@@ -3,8 +3,10 @@
 use super::{TELL_EVERY, Throttle};
 use crate::chunker::answers::Tally;
 use crate::harbour::{self, Harbour};
+use crate::io::clock;
 use crate::io::events::windowed::WindowedNote;
 use crate::io::events::{Finished, Note, Progress, Report, Transfer};
+use crate::io::qlog::QlogWriter;
 use crate::io::store::Store;
 use crate::io::trees::{Answer, Contents, Order, Trees};
 use crate::io::udp::Waker;
@@ -25,6 +27,8 @@ pub(super) struct Unloading {
     refusals: Throttle,
     /// Transfers that ended well since they were last counted.
     ended: u64,
+    /// Where what happens is written down.
+    qlog: Option<QlogWriter>,
 }
 
 /// What is known of one.
@@ -54,14 +58,25 @@ impl Known {
 
 impl Unloading {
     /// Starts the threads for the disk.
-    pub(super) fn start(store: &Arc<Store>, waker: &Waker) -> io::Result<Self> {
+    pub(super) fn start(
+        store: &Arc<Store>,
+        waker: &Waker,
+        harbour: &mut Harbour,
+        qlog: Option<QlogWriter>,
+    ) -> io::Result<Self> {
         let trees = Trees::start(store, waker)?;
-        Ok(Self { trees, transfers: BTreeMap::new(), refusals: Throttle::default(), ended: 0 })
+        if qlog.is_some() {
+            harbour.record(clock::now());
+        }
+        Ok(Self { trees, transfers: BTreeMap::new(), refusals: Throttle::default(), ended: 0, qlog })
     }
 
     /// Takes the disk's answers and the harbour's events until there are none; says whether there were any.
     pub(super) fn drain(&mut self, harbour: &mut Harbour, report: &mut dyn Report, now: Instant) -> io::Result<bool> {
         let mut any = false;
+        if let Some(qlog) = &mut self.qlog {
+            qlog.collect(|entries| harbour.drain_log(entries));
+        }
         while let Some((id, answer)) = self.trees.poll() {
             any = true;
             self.on_answer(harbour, id, answer, report, now)?;
@@ -87,6 +102,13 @@ impl Unloading {
     /// Waits until every order is carried out.
     pub(super) fn finish(&mut self) {
         self.trees.finish();
+    }
+
+    /// Writes down what is left, and says what is missing.
+    pub(super) fn finish_qlog(mut self, harbour: &mut Harbour, report: &mut dyn Report) -> io::Result<()> {
+        let Some(mut qlog) = self.qlog.take() else { return Ok(()) };
+        qlog.collect(|entries| harbour.drain_log(entries));
+        qlog.finish(report)
     }
 
     fn on_event(&mut self, id: u64, event: reception::Event, report: &mut dyn Report) -> io::Result<()> {

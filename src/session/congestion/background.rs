@@ -190,6 +190,10 @@ impl Congestion for Background {
         scaled(rate_of(self.window, self.smoothed_rtt.unwrap_or(RTT_UNKNOWN)), PACING_GAIN).max(1)
     }
 
+    fn slow_start_threshold(&self) -> Option<u64> {
+        Some(self.slow_start_threshold).filter(|threshold| *threshold < u64::MAX)
+    }
+
     fn name(&self) -> &'static str {
         NAME
     }

@@ -45,6 +45,11 @@ pub trait Congestion: fmt::Debug + Send {
     /// What it is doing, for traces.
     fn phase(&self) -> &'static str;
 
+    /// Up to which window it grows fast, in bytes, if it is one of those that do (RFC 9002 section 7.3.1), for traces.
+    fn slow_start_threshold(&self) -> Option<u64> {
+        None
+    }
+
     /// A packet that was deemed lost has arrived after all. It is described as it was to [`Congestion::on_lost`].
     fn on_spurious_loss(&mut self, lost: &Lost) {
         let _ = lost;

@@ -227,6 +227,10 @@ impl Congestion for Cubic {
         scaled(rate_of(self.window, self.smoothed_rtt.unwrap_or(RTT_UNKNOWN)), gain).max(1)
     }
 
+    fn slow_start_threshold(&self) -> Option<u64> {
+        Some(self.slow_start_threshold).filter(|threshold| *threshold < u64::MAX)
+    }
+
     fn name(&self) -> &'static str {
         NAME
     }

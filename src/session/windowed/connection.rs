@@ -6,15 +6,15 @@ mod packet;
 pub use event::{Batch, Config, End, Event, NO_ERROR, PROTOCOL_VIOLATION, Sink};
 
 use super::acks::{Acks, Ecn, Received};
-use super::flight::{Fates, Flight, Leaving, Takeoff};
+use super::flight::{Arrived, Fates, Flight, Leaving, Takeoff};
 use super::inbox::Arrival;
-use super::mtu;
 use super::protection::{OpenError, Opener, Sealer};
 use super::replay::{Novelty, Replay};
 use super::streams::{Source, Streams};
-use crate::packet::windowed::frame::{self, Frame, Frames, Space};
+use super::watch::Watch;
+use crate::packet::windowed::frame::{Frame, Frames, Space};
 use crate::packet::windowed::{ConnectionId, Header, PACKET_MIN, RESET_MAX};
-use packet::{Content, Intent, Verdict};
+use packet::{Closing, Content, Verdict};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -40,16 +40,8 @@ pub struct Connection {
     responses: VecDeque<[u8; 8]>,
     closing: Option<Closing>,
     fates: Fates<Content>,
+    watch: Watch,
     events: VecDeque<Event>,
-}
-
-/// The last words.
-#[derive(Debug)]
-struct Closing {
-    code: u64,
-    reason: String,
-    /// Said once, and again to whoever goes on.
-    is_due: bool,
 }
 
 impl Connection {
@@ -74,6 +66,7 @@ impl Connection {
             responses: VecDeque::new(),
             closing: None,
             fates: Fates::default(),
+            watch: Watch::default(),
             events: VecDeque::new(),
         }
     }
@@ -86,6 +79,11 @@ impl Connection {
     /// What sending has cost so far, and what is known of the path.
     pub fn flight(&self) -> &Flight<impl Copy + use<>> {
         &self.flight
+    }
+
+    /// Who tells a log what happens, once there is one.
+    pub fn watch(&mut self) -> &mut Watch {
+        &mut self.watch
     }
 
     /// A packet with this header came. Its new bytes go to `sink`; what is wrong with it is dropped without a word.
@@ -106,6 +104,7 @@ impl Connection {
         }
         let frames = self.opener.open(header, number, packet, now)?;
         self.replay.mark(number);
+        self.watch.on_received(header, number, bytes, frames, now);
         self.last_heard = now;
         if let Some(closing) = &mut self.closing {
             closing.is_due = true;
@@ -148,10 +147,11 @@ impl Connection {
 
     /// Appends a datagram for an address that the peer seems to have moved to: whoever returns these bytes lives there (RFC 9000
     /// section 8.2). It is as short as it can be, for it may be a stranger who gets it.
-    pub fn challenge(&mut self, bytes: [u8; 8], out: &mut Vec<u8>) -> Option<()> {
+    pub fn challenge(&mut self, bytes: [u8; 8], out: &mut Vec<u8>, now: Instant) -> Option<()> {
         let number = self.spare.take().or_else(|| self.flight.take_number())?;
         let mut draft = self.sealer.begin(self.peer_id, number, self.flight.packet_size(), out).ok()?;
         Frame::PathChallenge(bytes).encode(&mut draft.frames()).ok()?;
+        self.watch.on_sending(&draft, false, 0, now);
         draft.seal();
         Some(())
     }
@@ -169,9 +169,7 @@ impl Connection {
     /// Ends it; the peer is told.
     pub fn close(&mut self, code: u64, reason: &str) {
         if self.closing.is_none() {
-            let end = (0..=frame::REASON_MAX.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end));
-            let reason = reason.get(..end.unwrap_or(0)).unwrap_or_default().to_owned();
-            self.closing = Some(Closing { code, reason, is_due: true });
+            self.closing = Some(Closing::new(code, reason));
             self.over(End::Closed);
         }
     }
@@ -181,11 +179,12 @@ impl Connection {
         if self.closing.is_some() {
             return;
         }
+        self.watch.on_timeout(&self.flight, now);
         if now >= self.last_heard + self.timeout {
             return self.over(End::Silent);
         }
         self.flight.handle_timeout(&mut self.fates, now);
-        self.settle();
+        self.settle(now);
         if self.flight.probes_due() > 0 && !self.streams.has_next() {
             self.streams.repeat_oldest();
         }
@@ -199,7 +198,7 @@ impl Connection {
     /// Appends the next datagrams to `out`: as many as may leave at once, and at most 64 KiB.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>, source: &mut dyn Source, now: Instant) -> Option<Batch> {
         if self.closing.is_some() {
-            return self.write_close(out);
+            return self.write_close(out, now);
         }
         let before = out.len();
         let mut segment = None;
@@ -209,6 +208,7 @@ impl Connection {
                 break;
             }
         }
+        self.watch.look(&self.flight, now);
         let is_markable = self.flight.is_markable();
         segment.map(|segment| Batch { segment, is_markable })
     }
@@ -226,7 +226,8 @@ impl Connection {
     }
 
     fn over(&mut self, end: End) {
-        self.closing.get_or_insert(Closing { code: 0, reason: String::new(), is_due: false });
+        let closing = self.closing.get_or_insert(Closing { code: 0, reason: String::new(), is_due: false });
+        self.watch.on_over(&end, closing.code, &closing.reason);
         if !self.events.iter().any(|event| matches!(event, Event::Over(_))) {
             self.events.push_back(Event::Over(end));
         }
@@ -243,7 +244,7 @@ impl Connection {
         match frame {
             Frame::Ack(ack) => {
                 self.flight.on_ack(&ack, &mut self.fates, now).map_err(|error| error.to_string())?;
-                self.settle();
+                self.settle(now);
             }
             Frame::Bytes { space, offset, bytes } => {
                 let range = offset..offset.saturating_add(bytes.len() as u64);
@@ -278,41 +279,22 @@ impl Connection {
     }
 
     /// Passes on what became of packets.
-    fn settle(&mut self) {
-        for (number, content) in self.fates.arrived.drain(..) {
+    fn settle(&mut self, now: Instant) {
+        self.watch.on_fates(&self.fates.arrived, &self.fates.lost, now);
+        self.watch.look(&self.flight, now);
+        for Arrived { number, content, .. } in self.fates.arrived.drain(..) {
             self.sealer.on_acknowledged(number);
             self.streams.on_arrived(&content.carried);
             if let Some((start, end)) = content.acknowledged {
                 self.acks.on_acknowledged(start..end);
             }
         }
-        for content in self.fates.lost.drain(..) {
-            self.streams.on_lost(&content.carried);
+        for missing in self.fates.lost.drain(..) {
+            self.streams.on_lost(&missing.content.carried);
         }
         if self.flight.counts().is_lossy() {
             self.streams.insure();
         }
-    }
-
-    /// What the next datagram is for, if one is to be sent; no longer than `segment`, if others went before it.
-    fn intend(&mut self, segment: Option<usize>, now: Instant) -> Option<Intent> {
-        let probes = self.flight.probes_due();
-        // One of two probes is short, so that a path that loses its long packets answers as well.
-        let usual = if probes == 1 { mtu::BASE } else { self.flight.packet_size() };
-        let size = segment.unwrap_or(usual);
-        let has_budget = probes > 0 || self.flight.budget(now) >= size as u64;
-        let mtu_probe = self.flight.mtu_probe().filter(|_| segment.is_none() && has_budget && probes == 0);
-        let may_carry = has_budget && mtu_probe.is_none();
-        let has_next = may_carry && self.streams.has_next() && !self.is_starved;
-        if has_budget && segment.is_none() && !self.streams.has_next() {
-            self.flight.on_nothing_to_send();
-        }
-        let wants_sign = self.keeps_alive && now >= self.last_asked + KEEP_ALIVE;
-        let wants_ping = probes > 0 || wants_sign || mtu_probe.is_some();
-        let has_news = self.streams.has_limit() || !self.responses.is_empty();
-        let is_ack_due = self.acks.deadline().is_some_and(|due| due <= now);
-        let is_worth = has_next || has_news || wants_ping || is_ack_due;
-        is_worth.then_some(Intent { size, mtu_probe, may_carry, has_next, wants_ping, is_ack_due })
     }
 
     /// Appends one datagram, no longer than `segment`, if there is one to send; gives its length.
@@ -359,6 +341,7 @@ impl Connection {
             let room = draft.frames().room();
             let _ = Frame::Padding(room).encode(&mut draft.frames());
         }
+        self.watch.on_sending(&draft, intent.mtu_probe.is_some(), self.flight.probes_due(), now);
         let bytes = draft.seal();
         if acknowledged.is_some() {
             self.acks.on_sent(now);
@@ -373,7 +356,7 @@ impl Connection {
         Some(bytes)
     }
 
-    fn write_close(&mut self, out: &mut Vec<u8>) -> Option<Batch> {
+    fn write_close(&mut self, out: &mut Vec<u8>, now: Instant) -> Option<Batch> {
         let closing = self.closing.as_mut()?;
         if !std::mem::take(&mut closing.is_due) {
             return None;
@@ -381,6 +364,7 @@ impl Connection {
         let number = self.spare.take().or_else(|| self.flight.take_number())?;
         let mut draft = self.sealer.begin(self.peer_id, number, self.flight.packet_size(), out).ok()?;
         Frame::Close { code: closing.code, reason: &closing.reason }.encode(&mut draft.frames()).ok()?;
+        self.watch.on_sending(&draft, false, 0, now);
         let segment = draft.seal();
         Some(Batch { segment, is_markable: false })
     }

@@ -1,7 +1,12 @@
 //! The packets of ours that are under way: which number the next one gets, when it may leave, and what became of those before it.
 
+mod fates;
+
+pub use fates::{Arrived, Fates, Missing};
+
 use super::delivery::{Sampler, Stamp};
 use super::ledger::{Acked, Ledger, Sent};
+use super::log::Timer;
 use super::marks::Marks;
 use super::mtu::Mtu;
 use super::numbers::{Numbers, OptimisticAck};
@@ -44,21 +49,6 @@ pub struct Leaving<T> {
     pub is_markable: bool,
     /// What it carries.
     pub content: T,
-}
-
-/// What became of packets since the last time.
-#[derive(Debug)]
-pub struct Fates<T> {
-    /// Numbers and contents of those that arrived.
-    pub arrived: Vec<(u64, T)>,
-    /// Contents of those that are lost.
-    pub lost: Vec<T>,
-}
-
-impl<T> Default for Fates<T> {
-    fn default() -> Self {
-        Self { arrived: Vec::new(), lost: Vec::new() }
-    }
 }
 
 /// What sending has cost, in packets and bytes of UDP payload.
@@ -252,7 +242,8 @@ impl<T: Copy> Flight<T> {
         let mut bytes = 0;
         for Acked { packet, spurious } in acked.drain(..) {
             bytes += self.on_arrived(&packet, spurious, now);
-            fates.arrived.push((packet.number, packet.content.content));
+            let (number, content) = (packet.number, packet.content.content);
+            fates.arrived.push(Arrived { number, is_spurious: spurious, content });
         }
         self.acked = acked;
         if heard.packets > 0 {
@@ -310,12 +301,17 @@ impl<T: Copy> Flight<T> {
 
     /// When [`Flight::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let due = self.loss_timer(now).map(|(_, due)| due);
+        [due, self.mtu.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// The timer of loss detection that runs, and when it expires (RFC 9002 section 6.2.1: never both).
+    pub fn loss_timer(&self, now: Instant) -> Option<(Timer, Instant)> {
         let silence = || {
             let since = self.ledger.waiting_since().filter(|_| self.probes == 0)?;
-            Some(self.pto.deadline(since, &self.rtt))
+            Some((Timer::Probe, self.pto.deadline(since, &self.rtt)))
         };
-        let due = self.ledger.loss_deadline(now, &self.rtt).or_else(silence);
-        [due, self.mtu.poll_timeout()].into_iter().flatten().min()
+        self.ledger.loss_deadline(now, &self.rtt).map(|due| (Timer::Loss, due)).or_else(silence)
     }
 
     /// What is known of the path's round trip.
@@ -366,11 +362,14 @@ impl<T: Copy> Flight<T> {
     fn find_losses(&mut self, fates: &mut Fates<T>, now: Instant) {
         let mut lost = std::mem::take(&mut self.lost);
         self.ledger.detect_losses(now, &self.rtt, &mut lost);
+        let (newest, threshold) = (self.ledger.largest_acked(), self.ledger.loss().packet_threshold());
         for packet in lost.drain(..) {
-            fates.lost.push(packet.content.content);
-            let Some(stamp) = packet.content.stamp else { continue };
-            let (bytes, size) = (u64::from(packet.bytes), packet.bytes as usize);
-            if packet.content.is_mtu_probe {
+            let Sent { number, bytes, content: Cargo { stamp, is_mtu_probe, content, .. }, .. } = packet;
+            let is_overtaken = newest.is_some_and(|newest| newest.saturating_sub(number) >= threshold);
+            fates.lost.push(Missing { number, bytes, is_mtu_probe, is_overtaken, content });
+            let Some(stamp) = stamp else { continue };
+            let (bytes, size) = (u64::from(bytes), bytes as usize);
+            if is_mtu_probe {
                 // It says something about its size, and nothing about congestion.
                 self.mtu.on_probe_lost(size, now);
                 continue;

@@ -156,6 +156,26 @@ impl Draft<'_> {
         self.out.len().saturating_sub(self.start + HEADER_LENGTH)
     }
 
+    /// Its number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The key phase that it will be sealed in.
+    pub fn phase(&self) -> bool {
+        self.sealer.phase
+    }
+
+    /// The frames so far.
+    pub fn content(&self) -> &[u8] {
+        self.out.get(self.start + HEADER_LENGTH..).unwrap_or_default()
+    }
+
+    /// How many bytes it will have if it is sealed now.
+    pub fn sealed_length(&self) -> usize {
+        HEADER_LENGTH + self.written().max(1) + TAG_LENGTH
+    }
+
     /// Seals the packet where it stands, and says how many bytes it has. One without frames gets a byte of padding.
     pub fn seal(mut self) -> usize {
         if self.written() == 0 {

@@ -6,12 +6,14 @@ use super::connection::{self, Batch, Config, Connection, End, Sink};
 use super::flight::Takeoff;
 use super::gather::{Block, Gather};
 use super::inbox::Inbox;
+use super::log::{self, Log, State};
 use super::ordered::Ordered;
 use super::protection::OpenError;
 use super::streams::Source;
+use super::watch::settings;
 use super::{ANSWER_CREDIT, DATA_WINDOW, MANIFEST_WINDOW};
-use crate::packet::windowed::Header;
 use crate::packet::windowed::frame::Space;
+use crate::packet::windowed::{Cipher, ConnectionId, Header};
 use crate::ranges::RangeSet;
 use crate::session::congestion::Choice;
 use crate::session::handshake::Accepted;
@@ -33,6 +35,10 @@ pub enum Event {
 /// The machine.
 pub struct Reception {
     peer: SocketAddr,
+    /// What the log wants to know of the beginning.
+    peer_id: ConnectionId,
+    cipher: Cipher,
+    timeout: Duration,
     takeoff: Takeoff,
     /// Where the client seems to have moved to, and what it must return from there.
     challenged: Option<(SocketAddr, [u8; 8])>,
@@ -51,6 +57,7 @@ impl Reception {
     /// The handshake is done.
     pub fn new(accepted: Accepted, mtu_max: usize, timeout: Duration, seed: [u8; 16], now: Instant) -> Self {
         let Accepted { peer, to: peer_id, keys, .. } = accepted;
+        let cipher = keys.cipher;
         let takeoff =
             Takeoff { now, choice: Choice::Cubic, round_trip: None, mtu_max, max_ack_delay: MAX_ACK_DELAY, seed };
         let mut connection = Connection::new(Config { keys, peer_id, takeoff, timeout, keeps_alive: false });
@@ -61,6 +68,9 @@ impl Reception {
         streams.on_limit(Space::Answer, ANSWER_CREDIT);
         Self {
             peer,
+            peer_id,
+            cipher,
+            timeout,
             takeoff,
             challenged: None,
             connection,
@@ -73,18 +83,31 @@ impl Reception {
         }
     }
 
+    /// From now on what happens is told to a log.
+    pub fn record(&mut self, mut log: Log) {
+        log.tell(log::Event::Started { peer: Some(self.peer), peer_id: self.peer_id });
+        log.reach(State::Established);
+        log.tell(settings(self.cipher, self.timeout, &self.takeoff, self.connection.flight()));
+        self.connection.watch().begin(log);
+    }
+
+    /// The log, if there is one.
+    pub fn log(&mut self) -> Option<&mut Log> {
+        self.connection.watch().log()
+    }
+
     /// Where the client is.
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }
 
     /// A genuine packet came from another address than before. Appends a datagram for it, unless one was sent there already.
-    pub fn handle_stranger(&mut self, from: SocketAddr, bytes: [u8; 8], out: &mut Vec<u8>) -> Option<()> {
+    pub fn handle_stranger(&mut self, from: SocketAddr, bytes: [u8; 8], out: &mut Vec<u8>, now: Instant) -> Option<()> {
         if from == self.peer || self.challenged.is_some_and(|(address, _)| address == from) {
             return None;
         }
         self.challenged = Some((from, bytes));
-        self.connection.challenge(bytes, out)
+        self.connection.challenge(bytes, out, now)
     }
 
     /// Bytes of the files that came so far.
@@ -203,6 +226,8 @@ impl Reception {
                     if let Some((address, _)) = self.challenged.take_if(|(_, challenge)| *challenge == bytes) {
                         self.peer = address;
                         self.connection.handle_moved(&self.takeoff);
+                        let log = self.connection.watch().log();
+                        log.into_iter().for_each(|log| log.tell(log::Event::PeerMoved { to: address }));
                     }
                 }
                 connection::Event::Over(end) => self.events.push_back(Event::Over(end)),

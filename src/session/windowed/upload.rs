@@ -4,9 +4,11 @@
 use super::acks::{Ecn, MAX_ACK_DELAY};
 use super::connection::{self, Batch, Config, Connection, End, Sink};
 use super::flight::{Counts, Takeoff};
+use super::log::{self, Entry, Log, Side, State};
 use super::ordered::Ordered;
 use super::outbox::Outbox;
 use super::streams::Source;
+use super::watch::settings;
 use super::{ANSWER_WINDOW, DATA_CREDIT, MANIFEST_CREDIT};
 use crate::packet::windowed::frame::Space;
 use crate::packet::windowed::{ConnectionId, Datagram, reset_token};
@@ -15,6 +17,7 @@ use crate::session::congestion::Choice;
 use crate::session::handshake::token::ExpectedReset;
 use crate::session::handshake::{self, Client, Failure, PublicKey};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -93,6 +96,9 @@ pub struct Upload<S> {
     /// How much of the answer came, and how much there is, once the server has said that all is done.
     answered: u64,
     ends: Option<u64>,
+    /// Where the server is, for the log; and that, until there is a connection that has it.
+    server: Option<SocketAddr>,
+    log: Option<Log>,
     events: VecDeque<Event>,
 }
 
@@ -113,7 +119,28 @@ impl<S: Source> Upload<S> {
             answer: Ordered::default(),
             answered: 0,
             ends: None,
+            server: None,
+            log: None,
             events: VecDeque::new(),
+        }
+    }
+
+    /// From now on what happens is told to a log, which is taken with [`Upload::drain_log`].
+    pub fn record(&mut self, now: Instant) {
+        let mut log = Log::new(0, now);
+        log.reach(State::Attempted);
+        self.log = Some(log);
+    }
+
+    /// The server answers from there.
+    pub fn handle_server(&mut self, server: SocketAddr) {
+        self.server = Some(server);
+    }
+
+    /// Moves what was observed into `into`.
+    pub fn drain_log(&mut self, into: &mut Vec<Entry>) {
+        if let Some(log) = self.log() {
+            log.drain(into);
         }
     }
 
@@ -124,6 +151,7 @@ impl<S: Source> Upload<S> {
         let round_trip = self.handshake.smoothed_rtt();
         let takeoff = Takeoff { now, choice, round_trip, mtu_max, max_ack_delay: MAX_ACK_DELAY, seed };
         let (keys, peer_id) = (established.keys, established.to);
+        let cipher = keys.cipher;
         let mut connection = Connection::new(Config { keys, peer_id, takeoff, timeout, keeps_alive: true });
         let streams = connection.streams();
         for (space, credit, end) in
@@ -140,6 +168,12 @@ impl<S: Source> Upload<S> {
             }
         }
         streams.open_in(Space::Answer, RangeSet::new(), ANSWER_WINDOW);
+        if let Some(mut log) = self.log.take() {
+            log.at(now).tell(log::Event::Started { peer: self.server, peer_id });
+            log.reach(State::Established);
+            log.tell(settings(cipher, timeout, &takeoff, connection.flight()));
+            connection.watch().begin(log);
+        }
         self.connection = Some((established.id, connection));
         self.reset = Some(established.reset);
     }
@@ -213,6 +247,7 @@ impl<S: Source> Upload<S> {
                 }
             }
             _ => {
+                self.tell_greeting(Side::Remote, datagram.len(), now);
                 self.handshake.handle_datagram(datagram, now);
             }
         }
@@ -249,6 +284,7 @@ impl<S: Source> Upload<S> {
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>, now: Instant) -> Option<Batch> {
         if let Some(datagram) = self.handshake.poll_transmit() {
             out.extend_from_slice(&datagram);
+            self.tell_greeting(Side::Local, datagram.len(), now);
             return Some(Batch { segment: datagram.len(), is_markable: false });
         }
         let (_, connection) = self.connection.as_mut()?;
@@ -279,13 +315,31 @@ impl<S: Source> Upload<S> {
         }
     }
 
+    fn log(&mut self) -> Option<&mut Log> {
+        match &mut self.connection {
+            Some((_, connection)) => connection.watch().log(),
+            None => self.log.as_mut(),
+        }
+    }
+
+    fn tell_greeting(&mut self, by: Side, length: usize, now: Instant) {
+        if let Some(log) = self.log() {
+            log.at(now).tell(log::Event::Greeted { by, length });
+        }
+    }
+
     fn collect(&mut self) {
         while let Some(event) = self.handshake.poll_event() {
             match event {
                 handshake::Event::Met { server, parameters } => {
                     self.events.push_back(Event::Met { server, parameters });
                 }
-                handshake::Event::Over(failure) => self.events.push_back(Event::Failed(failure)),
+                handshake::Event::Over(failure) => {
+                    if let Some(log) = self.log() {
+                        tell_failure(&failure, log);
+                    }
+                    self.events.push_back(Event::Failed(failure));
+                }
             }
         }
         let Some((_, connection)) = &mut self.connection else { return };
@@ -307,6 +361,19 @@ impl<S: Source> Upload<S> {
             self.collect();
         }
     }
+}
+
+fn tell_failure(failure: &Failure, log: &mut Log) {
+    let (trigger, reason) = match failure {
+        Failure::NoAnswer { unreachable: true, .. } => ("handshake_timeout", "the port is closed"),
+        Failure::NoAnswer { .. } => ("handshake_timeout", "no genuine answer came"),
+        Failure::NotConfirmed => ("handshake_timeout", "the server fell silent in the handshake"),
+        Failure::OtherVersion(_) => ("version_mismatch", "the server speaks another version"),
+        Failure::OtherKey { .. } => ("error", "the server has another key"),
+    };
+    let (by, reason) = (Side::Local, reason.to_owned());
+    log.tell(log::Event::Closed(Box::new(log::End { by, code: None, reason, trigger })));
+    log.reach(State::Closed);
 }
 
 struct Answers<'a>(&'a mut Ordered);

@@ -45,8 +45,15 @@ impl Host {
         let interrupt = Interrupt::never();
         let (asked, waker) = (interrupt.clone(), wire.waker());
         let policy = Policy { sync: false, ..Policy::default() };
-        let plan =
-            ServePlan { root: root.into(), policy, exit_after: None, expected: None, misbehaviour: None, album: None };
+        let plan = ServePlan {
+            root: root.into(),
+            policy,
+            exit_after: None,
+            expected: None,
+            misbehaviour: None,
+            album: None,
+            qlog: None,
+        };
         let thread = std::thread::Builder::new().name("server".into()).spawn(move || {
             // What goes wrong here shows in what the client achieves.
             let _ = serve(&mut wire, &mut server, plan, &mut Unheard, asked);

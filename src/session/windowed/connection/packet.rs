@@ -1,6 +1,10 @@
-//! What a packet is for, what it carries, and what is learnt from one that came.
+//! What a packet is for, what it carries, what is learnt from one that came, and the last words.
 
+use crate::packet::windowed::frame;
+use crate::session::windowed::connection::{Connection, KEEP_ALIVE};
+use crate::session::windowed::mtu;
 use crate::session::windowed::streams::Carried;
+use std::time::Instant;
 
 /// What a packet carried.
 #[derive(Clone, Copy, Debug)]
@@ -32,4 +36,45 @@ pub struct Verdict {
     pub is_urgent: bool,
     /// It must not be acknowledged, so that it comes again.
     pub is_dropped: bool,
+}
+
+/// The last words.
+#[derive(Debug)]
+pub struct Closing {
+    pub code: u64,
+    pub reason: String,
+    /// Said once, and again to whoever goes on.
+    pub is_due: bool,
+}
+
+impl Closing {
+    /// As much of the reason as is said.
+    pub fn new(code: u64, reason: &str) -> Self {
+        let end = (0..=frame::REASON_MAX.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end));
+        let reason = reason.get(..end.unwrap_or(0)).unwrap_or_default().to_owned();
+        Self { code, reason, is_due: true }
+    }
+}
+
+impl Connection {
+    /// What the next datagram is for, if one is to be sent; no longer than `segment`, if others went before it.
+    pub fn intend(&mut self, segment: Option<usize>, now: Instant) -> Option<Intent> {
+        let probes = self.flight.probes_due();
+        // One of two probes is short, so that a path that loses its long packets answers as well.
+        let usual = if probes == 1 { mtu::BASE } else { self.flight.packet_size() };
+        let size = segment.unwrap_or(usual);
+        let has_budget = probes > 0 || self.flight.budget(now) >= size as u64;
+        let mtu_probe = self.flight.mtu_probe().filter(|_| segment.is_none() && has_budget && probes == 0);
+        let may_carry = has_budget && mtu_probe.is_none();
+        let has_next = may_carry && self.streams.has_next() && !self.is_starved;
+        if has_budget && segment.is_none() && !self.streams.has_next() {
+            self.flight.on_nothing_to_send();
+        }
+        let wants_sign = self.keeps_alive && now >= self.last_asked + KEEP_ALIVE;
+        let wants_ping = probes > 0 || wants_sign || mtu_probe.is_some();
+        let has_news = self.streams.has_limit() || !self.responses.is_empty();
+        let is_ack_due = self.acks.deadline().is_some_and(|due| due <= now);
+        let is_worth = has_next || has_news || wants_ping || is_ack_due;
+        is_worth.then_some(Intent { size, mtu_probe, may_carry, has_next, wants_ping, is_ack_due })
+    }
 }
