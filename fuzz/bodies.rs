@@ -1,24 +1,35 @@
 //! What the fuzz targets do with their bytes; `tests/fuzz_corpus.rs` does the same with the corpora under stable Rust.
 
+pub mod caller;
 pub mod chat;
 pub mod client;
 pub mod echo;
+pub mod folder;
 pub mod greeting;
+pub mod listing;
+pub mod papers;
+pub mod pirate;
+pub mod quay;
 pub mod server;
 
+use caller::Call;
 use chat::Hall;
 use client::{Client, PEERS, right_answer};
 use echo::Room;
+use folder::{Folder, NAMES};
 use greeting::Greeting;
+use homing::chunker::request::{Existing, request};
 use homing::codec::Writer;
 use homing::echo::Reply;
 use homing::endpoint::Config;
 use homing::packet::message::Style;
 use homing::packet::windowed::frame::Frames;
-use homing::packet::windowed::{Datagram, HELLO_LENGTH};
+use homing::packet::windowed::{Cipher, Datagram, HELLO_LENGTH, Terms};
 use homing::packet::{MAX_DATAGRAM, Packet, Spelling};
 use homing::session::Mode;
+use homing::session::handshake::{self, Opening, PrivateKey, call};
 use homing::session::stop_and_wait::Transfer;
+use quay::Quay;
 use server::Server;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -252,6 +263,238 @@ pub fn hello(script: &[u8]) -> usize {
         }
     }
     greeting.end()
+}
+
+/// Datagrams from four addresses, sealed packets of clients who have shaken hands, moments, and what the application does, into a
+/// harbour.
+///
+/// The first byte says how many transfers there may be. The steps are as in [`receiver`]; handshakes, packets with any content,
+/// true and false acknowledgements, replays and bytes at the edges are offered ready, since no chance finds a key. Says how many
+/// transfers were opened.
+pub fn harbour(script: &[u8]) -> usize {
+    let mut script = Script(script);
+    let Some(first) = script.byte() else { return 0 };
+    let mut quay = Quay::new(CLIENTS, 1 + usize::from(first & 3));
+    for _ in 0..STEPS_MAX {
+        let Some(step) = script.byte() else { break };
+        let (who, which) = (usize::from(step >> 4 & 3), step >> 6);
+        match step & 15 {
+            0 => quay.hear(who, script.datagram()),
+            1 => {
+                let mut hello = script.datagram().to_vec();
+                hello.resize(hello.len().max(HELLO_LENGTH), 0);
+                quay.hear(who, &hello);
+            }
+            2 => quay.board(who),
+            3 | 4 => {
+                let (skip, frames) = (script.byte().unwrap_or_default(), script.datagram());
+                let elsewhere = (who > 0).then_some(who);
+                quay.say(which, elsewhere, |pirate| Some(pirate.seal(frames, u64::from(skip) << (skip & 31))));
+            }
+            5 | 6 => {
+                let mut byte = || script.byte().unwrap_or_default();
+                let (kind, at, length, many) = (byte(), byte(), usize::from(byte()), (byte(), byte()));
+                quay.send_bytes(which, kind, at, length << (kind >> 4), many);
+            }
+            7 => quay.say(which, None, |pirate| pirate.acknowledge_truly()),
+            8 => {
+                let mut byte = || pirate::offset(script.byte().unwrap_or_default());
+                let (first, count, delay) = (byte(), byte(), byte());
+                quay.say(which, None, |pirate| Some(pirate.acknowledge(first, count, delay)));
+            }
+            9 => {
+                let old = script.byte().unwrap_or_default();
+                quay.say(which, Some(who), |pirate| pirate.said.get(usize::from(old & 15)).cloned());
+            }
+            10 => {
+                quay.say(which, Some(who), |pirate| {
+                    pirate.change_key();
+                    Some(pirate.seal(&[1], 0))
+                });
+            }
+            11 => quay.answer_challenge(which),
+            12 => quay.take([usize::MAX, 1, 10, 100][who]),
+            13 => {
+                let (what, value) = (script.byte().unwrap_or_default(), script.byte().unwrap_or_default());
+                quay.act(which, what, value);
+            }
+            _ => quay.pass(PAUSES[usize::from(step >> 4) % PAUSES.len()]),
+        }
+    }
+    let opened = quay.waiting.len();
+    quay.end();
+    opened
+}
+
+/// A server who has shaken hands and says what he likes, moments, and what the application does, into an upload.
+///
+/// The first byte says what is to be sent, and how. The steps are as in [`harbour`]. Says whether there was a connection.
+pub fn upload(script: &[u8]) -> bool {
+    let mut script = Script(script);
+    let Some(first) = script.byte() else { return false };
+    let mut call = Call::new([CLIENTS[2], CLIENTS[3]], first);
+    for _ in 0..STEPS_MAX {
+        let Some(step) = script.byte() else { break };
+        let who = usize::from(step >> 4 & 1);
+        match step & 15 {
+            0 => call.hear(who, script.datagram()),
+            1 | 2 => {
+                let skip = script.byte().unwrap_or_default();
+                call.say_anything(script.datagram(), u64::from(skip) << (skip & 31));
+            }
+            3 | 4 => call.say(|pirate| pirate.acknowledge_truly()),
+            5 => {
+                let mut byte = || pirate::offset(script.byte().unwrap_or_default());
+                let (first, count, delay) = (byte(), byte(), byte());
+                call.say(|pirate| Some(pirate.acknowledge(first, count, delay)));
+            }
+            6 => {
+                let (kind, value) = (script.byte().unwrap_or_default(), script.byte().unwrap_or_default());
+                call.grant(kind, value);
+            }
+            7 => {
+                let old = script.byte().unwrap_or_default();
+                call.say(|pirate| pirate.said.get(usize::from(old & 15)).cloned());
+            }
+            8 => call.say(|pirate| {
+                pirate.change_key();
+                Some(pirate.seal(&[1], 0))
+            }),
+            9 => call.set_dry(who == 1),
+            10 => call.void(script.byte().unwrap_or_default(), script.byte().unwrap_or_default()),
+            11 if step >> 5 == 7 => call.abort(),
+            11 => call.refuse([1400, 1200][who]),
+            _ => call.pass(PAUSES[usize::from(step >> 4) % PAUSES.len()]),
+        }
+    }
+    let is_connected = call.pirate.is_some();
+    call.end();
+    is_connected
+}
+
+/// One of the four streams of records: as it comes, or with a right header, right lengths and a right end around what comes; in pieces.
+///
+/// The first byte says which, the second how many lengths of pieces follow.
+pub fn listing(script: &[u8]) {
+    let mut script = Script(script);
+    let (Some(first), Some(count)) = (script.byte(), script.byte()) else { return };
+    let pieces: Vec<u8> = (0..count % 16).filter_map(|_| script.byte()).collect();
+    if first & 4 == 0 {
+        return listing::read(first, script.0, &pieces);
+    }
+    let mut records = Vec::new();
+    let end = loop {
+        match script.byte() {
+            Some(kind @ 1..) => records.push((u64::from(kind), script.datagram().to_vec())),
+            _ => break script.datagram().to_vec(),
+        }
+    };
+    let stream = listing::stream(b"rmda"[usize::from(first & 3)], &records, &end);
+    listing::read(first, &[&stream, script.0].concat(), &pieces);
+}
+
+/// A tree that is received: any listing, or one whose form is right and whose names, sizes and order are not; and bytes at any place.
+///
+/// The first byte says what becomes of files that are there.
+pub fn tree(script: &[u8]) {
+    let mut script = Script(script);
+    let Some(first) = script.byte() else { return };
+    let existing = [Some(Existing::Keep), Some(Existing::Replace), Some(Existing::ReplaceOlder), None];
+    let mut folder = Folder::new(existing[usize::from(first & 3)]);
+    if first & 4 != 0 {
+        folder.list(&request(Existing::Replace));
+    }
+    let (mut entries, mut digests, mut sizes) = (Vec::new(), Vec::new(), [0_u64; 3]);
+    for _ in 0..STEPS_MAX {
+        let Some(step) = script.byte() else { break };
+        let mut byte = || script.byte().unwrap_or_default();
+        match step & 15 {
+            0..4 => {
+                let (kind, name) = (1 + u64::from(step >> 4 & 3) % 3, NAMES[usize::from(byte()) % NAMES.len()]);
+                let size = if step & 64 == 0 { u64::from(byte()) } else { pirate::offset(byte()) };
+                entries.push(folder::entry(kind, 0, name, size));
+                let place = usize::from(kind == 2);
+                sizes[place] = sizes[place].saturating_add(1);
+                sizes[2] = sizes[2].saturating_add(if kind == 1 { size } else { 0 });
+            }
+            4 => entries.push((u64::from(step >> 4), script.datagram().to_vec())),
+            5 => {
+                let content = vec![0; usize::from(byte())];
+                let size = content.len() as u64;
+                let mut body = Vec::new();
+                Writer::new(&mut body, 9).varint(size).expect("there is room");
+                body.extend_from_slice(blake3::hash(&content).as_bytes());
+                digests.push((1, body));
+            }
+            6 => digests.push((2 + u64::from(step >> 4 & 1), vec![byte() & 63])),
+            7 => digests.push((u64::from(step >> 4), script.datagram().to_vec())),
+            8 | 9 => {
+                let mut end = Vec::new();
+                let mut writer = Writer::new(&mut end, 24);
+                // A sum that is too large cannot be said.
+                let _ = sizes.iter().try_for_each(|count| writer.varint(*count));
+                folder.list(&listing::stream(b'm', &std::mem::take(&mut entries), &end));
+            }
+            10 => folder.list(&listing::stream(b'd', &std::mem::take(&mut digests), &[byte() & 63])),
+            11 => folder.list(script.datagram()),
+            12 | 13 => {
+                let (offset, length) = (byte(), usize::from(byte()));
+                let offset = if step & 64 == 0 { u64::from(offset) } else { pirate::offset(offset) };
+                folder.take(offset, &vec![0; length]);
+            }
+            14 => folder.take(0, &vec![0; usize::from(byte()) * 64]),
+            _ => folder.settle(),
+        }
+    }
+    folder.end();
+}
+
+/// A key file, or a `known_hosts` in which one of a few servers is looked for, or met.
+pub fn identity(script: &[u8]) {
+    let mut script = Script(script);
+    let Some(first) = script.byte() else { return };
+    let hosts = ["example.org", "EXAMPLE.org", "127.0.0.1", "::1", "[::1]", "fe80::1%eth0", "a b", ""];
+    match first & 3 {
+        0 => papers::key(script.0),
+        kind => papers::known_hosts(script.0, hosts[usize::from(first >> 2) % hosts.len()], kind == 3),
+    }
+}
+
+/// The capability words with which a server acknowledges a start: given to a client at once, or with an acknowledgement that comes
+/// later.
+pub fn words(bytes: &[u8]) {
+    #[expect(clippy::disallowed_methods, reason = "any moment will do to begin with")]
+    let now = std::time::Instant::now();
+    let start = b"s | 1207959601 | f | 1".to_vec();
+    for is_late in [false, true] {
+        let words = if is_late { b"homing/1".to_vec() } else { bytes.to_vec() };
+        let config = call::Config {
+            key: PrivateKey::new(&[3; 32]),
+            expected: None,
+            cipher: Cipher::Aes256Gcm,
+            opening: Opening::Text { start: start.clone(), words },
+            rtt: None,
+            timeout: Duration::from_secs(30),
+            seed: [4; 32],
+        };
+        let mut client = handshake::Client::new(config, now);
+        if is_late {
+            client.handle_datagram(&[b"a | 1207959602 | 1400 | ", bytes].concat(), now);
+            client.handle_datagram(bytes, now);
+        }
+        for _ in 0..2 {
+            if let Some(datagram) = client.poll_transmit()
+                && let Ok(Datagram::Hello(hello)) = Datagram::decode(&datagram)
+                && let Terms::Text { words, .. } = hello.terms
+            {
+                assert!(words.len() <= bytes.len() && words.starts_with(b"homing/1"), "only what was said is repeated");
+            }
+            assert!(client.poll_transmit().is_none(), "one at a time");
+        }
+        assert!(client.poll_timeout().is_none_or(|due| due > now));
+        client.handle_timeout(now + Duration::from_secs(31));
+        assert!(client.is_over());
+    }
 }
 
 /// A transfer of so many bytes to [`PEERS`]; the lower two bits of `kind` choose how.

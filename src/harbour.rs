@@ -128,7 +128,7 @@ impl Harbour {
         self.greeter.words(words, peer, start, now)
     }
 
-    /// How many transfers there are.
+    /// How many transfers there are, those included that are over and not forgotten yet.
     pub fn transfers(&self) -> usize {
         self.berths.len()
     }
@@ -263,7 +263,7 @@ impl Harbour {
             let bytes = self.seeds.bytes();
             let mut out = Vec::new();
             if let Some(berth) = self.berths.get_mut(&header.to)
-                && berth.reception.handle_stranger(from, bytes, &mut out, now).is_some()
+                && berth.reception.handle_stranger((from, packet.len()), bytes, &mut out, now).is_some()
             {
                 self.answers.push_back((via, from, out));
             }
@@ -287,13 +287,12 @@ impl Harbour {
 
     fn open(&mut self, via: Via, accepted: Accepted, now: Instant) {
         let home = |peer: SocketAddr| network(peer.ip());
-        // Those that are only waiting to be forgotten take nobody's place.
-        let (leaving, active): (Vec<_>, Vec<_>) = self.berths.iter().partition(|(_, it)| it.leaves_at.is_some());
-        let neighbours = active.iter().filter(|(_, berth)| home(berth.reception.peer()) == home(accepted.peer)).count();
-        let is_full = active.len() >= self.config.max_transfers || neighbours >= self.config.max_transfers_per_network;
-        let first = leaving.iter().min_by_key(|(_, berth)| berth.leaves_at).map(|(name, _)| **name);
-        if let Some(first) = first.filter(|_| leaving.len() >= LEAVING_MAX) {
-            self.forget(first);
+        // Those that are over, or were refused, take nobody's place.
+        let running = || self.berths.values().filter(|berth| !berth.is_over).map(|berth| home(berth.reception.peer()));
+        let is_full = running().count() >= self.config.max_transfers
+            || running().filter(|other| *other == home(accepted.peer)).count() >= self.config.max_transfers_per_network;
+        if !self.make_room() {
+            return;
         }
         let (name, peer, client) = (accepted.id, accepted.peer, accepted.client);
         self.invited.extend(accepted.start.map(|_| peer));
@@ -313,6 +312,17 @@ impl Harbour {
         self.berths.insert(name, Berth { id, via, reception, alarm: None, is_over: false, leaves_at });
         self.names.insert(id, name);
         self.stir(name, now);
+    }
+
+    /// Forgets who has been over for longest, if too many are. False if nobody is.
+    fn make_room(&mut self) -> bool {
+        if self.berths.len() < self.config.max_transfers.saturating_add(FAREWELLS_MAX) {
+            return true;
+        }
+        let over = self.berths.iter().filter(|(_, berth)| berth.is_over);
+        let oldest = over.min_by_key(|(_, berth)| berth.leaves_at).map(|(name, _)| *name);
+        oldest.into_iter().for_each(|name| self.forget(name));
+        oldest.is_some()
     }
 
     /// Something happened to a transfer: it may have something to tell, to send, and another time to wake up at.
@@ -350,6 +360,9 @@ impl Harbour {
     fn forget(&mut self, name: ConnectionId) {
         if let Some(berth) = self.berths.remove(&name) {
             self.names.remove(&berth.id);
+            if let Some(due) = berth.alarm {
+                self.alarms.remove(&(due, name));
+            }
         }
         self.restless.remove(&name);
     }
@@ -364,11 +377,11 @@ pub const GOING: u64 = 0x101;
 /// For so long after its end what a client repeats is answered once more.
 const FAREWELL: Duration = Duration::from_secs(10);
 
+/// So many that are over are remembered besides those that run: who shakes hands and hangs up as fast as he can gets no more.
+const FAREWELLS_MAX: usize = 256;
+
 /// For so long it is said that all is done, if nobody confirms it: what the lab's mode remembers of a finished transfer, too.
 const LAST_WORD_KEPT: Duration = Duration::from_secs(60);
-
-/// Transfers that are over and not forgotten; a few hundred end in a second.
-const LEAVING_MAX: usize = 4096;
 
 /// Resets that wait to be sent; a flood gets no more.
 const ANSWERS_MAX: usize = 256;

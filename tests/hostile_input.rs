@@ -11,6 +11,8 @@ mod chat;
 mod greetings;
 #[path = "hostile_input/messages.rs"]
 mod messages;
+#[path = "hostile_input/windowed.rs"]
+mod windowed;
 
 use bodies::client::{Client, right_answer};
 use bodies::server::{Server, checksum};

@@ -143,7 +143,7 @@ impl DigestReader {
                     return Err(DigestError::Count { files: self.files });
                 }
                 self.is_at_end = true;
-                return Ok(None);
+                return if input.is_empty() { Ok(None) } else { Err(RecordError::AfterEnd.into()) };
             }
             Some(Record::One { kind, body }) => read_record(kind, body, self.files)?,
         };

@@ -367,3 +367,104 @@ fn a_busy_machine_goes_on_at_the_paths_rate_whenever_it_gets_to_run() {
         assert!(whole >= whole_min, "{words}, {milliseconds} ms: {whole:.3}");
     }
 }
+
+/// A client and a server that have shaken hands, and hear each other at once.
+struct Pair {
+    now: Instant,
+    harbour: Harbour,
+    upload: Upload<Pattern>,
+    home: SocketAddr,
+}
+
+impl Pair {
+    fn connected() -> Self {
+        let now = beginning();
+        let plan = Plan::new("delay=1ms", 1000);
+        let home = SocketAddr::from(([192, 0, 2, 2], 5000));
+        let mut pair = Self { now, harbour: harbour(1, now), upload: new_upload(1, &plan, now), home };
+        pair.exchange(|_| true);
+        assert_eq!(pair.harbour.transfers(), 1);
+        pair
+    }
+
+    /// Until both are silent; the client hears what was sent to `arrives`. Gives how many datagrams there were.
+    fn exchange(&mut self, arrives: impl Fn(SocketAddr) -> bool) -> usize {
+        let (mut count, mut out) = (0, Vec::new());
+        loop {
+            let before = count;
+            while let Some(event) = self.upload.poll_event() {
+                if let Event::Met { .. } = event {
+                    self.upload.welcome(self.now);
+                }
+            }
+            while self.harbour.poll_event().is_some() {}
+            while let Some(batch) = self.upload.poll_transmit(&mut out, self.now) {
+                for datagram in std::mem::take(&mut out).chunks_mut(batch.segment) {
+                    self.harbour.handle_datagram(Via::default(), self.home, datagram, None, self.now);
+                    count += 1;
+                }
+            }
+            while let Some(shipment) = self.harbour.poll_transmit(&mut out, self.now) {
+                for datagram in std::mem::take(&mut out).chunks_mut(shipment.batch.segment) {
+                    if arrives(shipment.to) {
+                        self.upload.handle_datagram(datagram, None, self.now);
+                    }
+                    count += 1;
+                }
+            }
+            if count == before || count > 1000 {
+                return count;
+            }
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.harbour.handle_timeout(self.now);
+        self.upload.handle_timeout(self.now);
+    }
+}
+
+#[test]
+fn two_that_hang_up_at_once_fall_silent() {
+    let mut pair = Pair::connected();
+    pair.upload.handle_abort(1, "enough");
+    pair.harbour.handle_shutdown("the server ends", pair.now);
+    assert!(pair.exchange(|_| true) <= 4);
+}
+
+#[test]
+fn a_client_whose_question_was_lost_is_asked_again() {
+    let mut pair = Pair::connected();
+    let (old, new) = (pair.home, SocketAddr::from(([198, 51, 100, 9], 6000)));
+    pair.home = new;
+    pair.upload.handle_data(2000);
+    // Neither the question nor what still goes to the old address arrives.
+    assert!(pair.exchange(|_| false) >= 2);
+    for _ in 0..50 {
+        pair.pass(Duration::from_millis(100));
+        pair.exchange(|to| to == new);
+    }
+    pair.upload.handle_data(3000);
+    for _ in 0..10 {
+        pair.pass(Duration::from_millis(100));
+        pair.exchange(|to| to != old);
+    }
+    assert_eq!(pair.upload.stats().acknowledged, 3000, "the server answers where the client is");
+}
+
+#[test]
+fn who_hangs_up_gives_his_place_back() {
+    let now = beginning();
+    let plan = Plan::new("delay=1ms", 1000);
+    let mut pair = Pair::connected();
+    for seed in 2..100 {
+        pair.upload.handle_abort(1, "enough");
+        pair.exchange(|_| true);
+        pair.upload = new_upload(seed, &plan, now);
+        pair.exchange(|_| true);
+        assert!(pair.upload.stats().packet_size > 0, "number {seed} is let in");
+        assert!(pair.upload.poll_timeout(now).is_some(), "and not refused");
+    }
+    assert!(pair.harbour.transfers() <= 16 + 256);
+}

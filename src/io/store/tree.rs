@@ -103,6 +103,8 @@ impl Tree {
     pub fn handle_digests(&mut self, bytes: &mut &[u8]) -> Result<(), TreeError> {
         loop {
             let next = self.files.roster.file_from(self.next_digest);
+            // A million folders are not looked through for every byte that comes.
+            self.next_digest = next.unwrap_or(self.files.roster.count());
             if next.is_none() && !self.manifest.ended {
                 return Ok(());
             }
@@ -147,7 +149,7 @@ impl Tree {
         Ok(taken)
     }
 
-    /// What became of the entries, one after the other.
+    /// What became of the entries, one after the other. Of many that fail at once only the first are told; the outcome has all.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
@@ -175,6 +177,11 @@ impl Tree {
     /// How far the manifest, as far as it came, has named the byte space.
     pub fn known(&self) -> u64 {
         self.files.roster.layout.reach()
+    }
+
+    /// Whether no other file may begin before one of those that have begun is complete.
+    pub fn is_crowded(&self) -> bool {
+        self.files.is_full()
     }
 
     /// Whether the manifest is complete.
@@ -241,7 +248,10 @@ impl Tree {
         self.files.discard(entry);
         self.undecided = self.undecided.saturating_sub(1);
         self.outcome.failed += 1;
-        self.events.push_back(Event::Failed { entry, error });
+        // One record may be the end of a million entries; the outcome counts those that are not told one by one.
+        if self.events.len() < event::EVENTS_MAX {
+            self.events.push_back(Event::Failed { entry, error });
+        }
     }
 
     fn fail_for(&mut self, entry: u32, cause: Cause) {

@@ -62,6 +62,8 @@ pub(super) struct Job {
     tree: Option<Tree>,
     /// Bytes that the tree cannot take yet, by offset.
     held: BTreeMap<u64, Block>,
+    /// How far the byte space was known when all of them were last tried.
+    tried: u64,
     contents: Contents,
     has_begun: bool,
     told_passed: u64,
@@ -82,6 +84,7 @@ impl Job {
             request: RequestReader::new(),
             tree: None,
             held: BTreeMap::new(),
+            tried: 0,
             contents: Contents::default(),
             has_begun: false,
             told_passed: 0,
@@ -130,10 +133,17 @@ impl Job {
     /// What was held back may be taken by now.
     fn retry(&mut self, answers: &mut Vec<Answer>) -> Result<(), String> {
         let mut offsets: Vec<u64> = Vec::new();
-        if let Some(tree) = &self.tree {
-            offsets.extend(self.held.range(..tree.known()).map(|(offset, _)| *offset));
+        let known = self.tree.as_ref().map_or(0, Tree::known);
+        let is_tried = std::mem::replace(&mut self.tried, known) == known;
+        let is_in_vain = |job: &Self| is_tried && job.tree.as_ref().is_none_or(Tree::is_crowded);
+        if !is_in_vain(self) {
+            offsets.extend(self.held.range(..known).map(|(offset, _)| *offset));
         }
         for offset in offsets {
+            // Ten thousand blocks that wait for room are not tried again with every packet.
+            if is_in_vain(self) {
+                break;
+            }
             let Some(block) = self.held.remove(&offset) else { continue };
             if self.write(&block)? {
                 answers.push(Answer::Written(block.bytes));

@@ -52,14 +52,16 @@ impl Header {
     }
 }
 
-/// A stateless reset (RFC 9000, 10.3) for a packet of `trigger` bytes: it looks like a packet and ends in the token. Always at
-/// least one byte shorter than its trigger, so that two who know nothing of each other do not go on for ever, and never longer
-/// than [`RESET_MAX`]. `None` if the trigger is too short. `random` must not be guessable.
+/// A stateless reset (RFC 9000, 10.3) for a packet of `trigger` bytes: it looks like a packet and ends in the token. It has
+/// [`RESET_MAX`] bytes, and only what is longer gets one: so it is shorter than its trigger, and is never answered with another one by
+/// somebody who knows nothing either. `None` if the trigger is too short. `random` must not be guessable.
 pub fn reset(trigger: usize, token: &[u8; RESET_TOKEN_LENGTH], random: &[u8; RESET_MAX]) -> Option<Vec<u8>> {
-    let length = trigger.checked_sub(1)?.min(RESET_MAX);
-    let mut out = random.get(..length).filter(|_| length >= PACKET_MIN)?.to_vec();
+    if trigger <= RESET_MAX {
+        return None;
+    }
+    let mut out = random.to_vec();
     *out.first_mut()? = if random.first()? & 1 == 0 { PACKET } else { PACKET_OTHER_PHASE };
-    out.get_mut(length.checked_sub(RESET_TOKEN_LENGTH)?..)?.copy_from_slice(token);
+    *out.last_chunk_mut()? = *token;
     Some(out)
 }
 
@@ -82,7 +84,7 @@ pub const PACKET_MIN: usize = HEADER_LENGTH + TAG_LENGTH + 1;
 /// The length of the token that ends a stateless reset (RFC 9000, 10.3).
 pub const RESET_TOKEN_LENGTH: usize = 16;
 
-/// The longest stateless reset: as a packet with an acknowledgement.
+/// The length of a stateless reset: as a packet with an acknowledgement.
 pub const RESET_MAX: usize = 43;
 
 /// The first byte of a packet while the key phase is 0.
@@ -120,12 +122,12 @@ mod tests {
     #[test]
     fn a_reset_looks_like_a_packet_and_is_shorter_than_what_it_answers() {
         let (token, random) = ([9; RESET_TOKEN_LENGTH], [0xa5; RESET_MAX]);
-        for trigger in 0..=PACKET_MIN {
+        for trigger in 0..=RESET_MAX {
             assert_eq!(reset(trigger, &token, &random), None, "{trigger}");
         }
-        for trigger in [PACKET_MIN + 1, RESET_MAX, RESET_MAX + 1, 1500] {
+        for trigger in [RESET_MAX + 1, 1500] {
             let bytes = reset(trigger, &token, &random).expect("long enough");
-            assert_eq!(bytes.len(), (trigger - 1).min(RESET_MAX));
+            assert_eq!(bytes.len(), RESET_MAX);
             assert_eq!(bytes[0], PACKET_OTHER_PHASE);
             assert_eq!(reset_token(&bytes), Some(token));
         }

@@ -309,9 +309,9 @@ impl Client {
     fn repeat_after(&self) -> Duration {
         let usual = self.rtt.timeout(self.timeouts).min(REPEAT_AFTER_MAX);
         match (&self.state, self.rtt.smoothed(), self.timeouts) {
-            (State::Finishing { .. }, Some(smoothed), 0) => usual.min(smoothed / 8),
-            (State::Finishing { .. } | State::Greeting { .. }, Some(smoothed), 0 | 1) => {
-                usual.min((smoothed * 3 / 2).max(LIMITS.min))
+            (State::Finishing { .. }, Some(rtt), 0) => usual.min(rtt / 8),
+            (State::Finishing { .. } | State::Greeting { .. }, Some(rtt), 0 | 1) => {
+                usual.min(LIMITS.min.max(rtt * 3 / 2))
             }
             _ => usual,
         }

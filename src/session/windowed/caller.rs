@@ -62,12 +62,13 @@ impl<S: Source> Machine for Caller<S> {
 
     fn handle_packet(&mut self, via: Via, _from: SocketAddr, datagram: &mut [u8], ecn: Option<Ecn>, now: Instant) {
         self.now = now;
-        if self.chosen.is_none() {
+        if self.chosen.is_some_and(|chosen| chosen != via.socket) {
+            return;
+        }
+        // Anybody can send garbage in the name of one of the addresses.
+        if self.upload.handle_datagram(datagram, ecn, now) && self.chosen.is_none() {
             self.chosen = Some(via.socket);
             self.peer().into_iter().for_each(|peer| self.upload.handle_server(peer));
-        }
-        if self.chosen == Some(via.socket) {
-            self.upload.handle_datagram(datagram, ecn, now);
         }
     }
 

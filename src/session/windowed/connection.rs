@@ -3,7 +3,7 @@
 mod event;
 mod packet;
 
-pub use event::{Batch, Config, End, Event, NO_ERROR, PROTOCOL_VIOLATION, Sink};
+pub use event::{Batch, CHALLENGE_LENGTH, Config, End, Event, NO_ERROR, PROTOCOL_VIOLATION, Sink};
 
 use super::acks::{Acks, Ecn, Received};
 use super::flight::{Arrived, Fates, Flight, Leaving, Takeoff};
@@ -100,14 +100,15 @@ impl Connection {
     ) -> Result<(), OpenError> {
         let (number, bytes) = (self.opener.number(header), packet.len());
         if self.replay.check(number) != Novelty::New {
-            return Ok(());
+            return Err(OpenError::Replayed);
         }
         let frames = self.opener.open(header, number, packet, now)?;
         self.replay.mark(number);
         self.watch.on_received(header, number, bytes, frames, now);
         self.last_heard = now;
         if let Some(closing) = &mut self.closing {
-            closing.is_due = true;
+            closing.is_mute |= Frames::new(frames).any(|frame| matches!(frame, Ok(Frame::Close { .. })));
+            closing.is_due = !closing.is_mute;
             return Ok(());
         }
         let mut verdict = Verdict::default();
@@ -148,6 +149,9 @@ impl Connection {
     /// Appends a datagram for an address that the peer seems to have moved to: whoever returns these bytes lives there (RFC 9000
     /// section 8.2). It is as short as it can be, for it may be a stranger who gets it.
     pub fn challenge(&mut self, bytes: [u8; 8], out: &mut Vec<u8>, now: Instant) -> Option<()> {
+        if self.closing.is_some() {
+            return None;
+        }
         let number = self.spare.take().or_else(|| self.flight.take_number())?;
         let mut draft = self.sealer.begin(self.peer_id, number, self.flight.packet_size(), out).ok()?;
         Frame::PathChallenge(bytes).encode(&mut draft.frames()).ok()?;
@@ -226,7 +230,8 @@ impl Connection {
     }
 
     fn over(&mut self, end: End) {
-        let closing = self.closing.get_or_insert(Closing { code: 0, reason: String::new(), is_due: false });
+        let is_mute = matches!(end, End::ClosedByPeer { .. });
+        let closing = self.closing.get_or_insert(Closing { code: 0, reason: String::new(), is_due: false, is_mute });
         self.watch.on_over(&end, closing.code, &closing.reason);
         if !self.events.iter().any(|event| matches!(event, Event::Over(_))) {
             self.events.push_back(Event::Over(end));
@@ -246,6 +251,7 @@ impl Connection {
                 self.flight.on_ack(&ack, &mut self.fates, now).map_err(|error| error.to_string())?;
                 self.settle(now);
             }
+            Frame::Bytes { space, .. } if !sink.has_room(space) => verdict.is_dropped = true,
             Frame::Bytes { space, offset, bytes } => {
                 let range = offset..offset.saturating_add(bytes.len() as u64);
                 let arrival = self.streams.on_bytes(space, range.clone());

@@ -12,6 +12,11 @@ pub struct Gather {
     ready: VecDeque<Block>,
     /// Memory of blocks that are done with. To get it from the system anew, a page at a time, costs more than to fill it.
     spare: Vec<Vec<u8>>,
+
+    /// The lengths of blocks that were given out and are not taken care of yet, in the order in which they were given out.
+    given: VecDeque<u64>,
+    /// Bytes that are taken care of, of the first of them.
+    taken: u64,
 }
 
 /// Bytes that follow each other.
@@ -43,37 +48,70 @@ impl Gather {
         }
     }
 
+    fn take_piece(&mut self, offset: u64, piece: &[u8], is_last: bool) {
+        let continues = |run: &Block| run.offset.saturating_add(run.bytes.len() as u64) == offset;
+        let mut run = match self.runs.iter().rposition(continues).and_then(|at| self.runs.remove(at)) {
+            Some(run) => run,
+            None => Block { offset, bytes: Vec::new() },
+        };
+        // Room for a whole block only where one begins to come: pieces of a byte must not take a block's memory each.
+        if run.bytes.capacity() < BLOCK && run.bytes.len() + piece.len() >= WORTH_A_BLOCK {
+            let mut room = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BLOCK));
+            room.extend_from_slice(&run.bytes);
+            run.bytes = room;
+        }
+        run.bytes.extend_from_slice(piece);
+        if is_last {
+            self.ready.push_back(tight(run));
+        } else {
+            self.runs.push_back(run);
+        }
+        if self.runs.len() > RUNS {
+            self.ready.extend(self.runs.pop_front().map(tight));
+        }
+    }
+
+    /// Whether more may be taken: not if there are so many blocks that managing them costs more than their bytes.
+    pub fn has_room(&self) -> bool {
+        self.given.len() + self.ready.len() < BLOCKS_MAX
+    }
+
     /// The next block that is complete.
     pub fn poll(&mut self) -> Option<Block> {
-        self.ready.pop_front()
+        let block = self.ready.pop_front()?;
+        self.given.push_back(block.bytes.len() as u64);
+        Some(block)
+    }
+
+    /// So many bytes of the blocks are taken care of, in whatever order.
+    pub fn on_taken(&mut self, bytes: u64) {
+        self.taken = self.taken.saturating_add(bytes);
+        while let Some(rest) = self.given.front().and_then(|length| self.taken.checked_sub(*length)) {
+            self.given.pop_front();
+            self.taken = rest;
+        }
+        if self.given.is_empty() {
+            self.taken = 0;
+        }
     }
 
     /// What was gathered so far is all, or all for now.
     pub fn flush(&mut self) {
-        self.ready.extend(self.runs.drain(..));
+        self.ready.extend(self.runs.drain(..).map(tight));
     }
 
     /// Whether anything was taken that has not been given out.
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty() && self.ready.is_empty()
     }
+}
 
-    fn take_piece(&mut self, offset: u64, piece: &[u8], is_last: bool) {
-        let continues = |run: &Block| run.offset.saturating_add(run.bytes.len() as u64) == offset;
-        let mut run = match self.runs.iter().rposition(continues).and_then(|at| self.runs.remove(at)) {
-            Some(run) => run,
-            None => Block { offset, bytes: self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BLOCK)) },
-        };
-        run.bytes.extend_from_slice(piece);
-        if is_last {
-            self.ready.push_back(run);
-        } else {
-            self.runs.push_back(run);
-        }
-        if self.runs.len() > RUNS {
-            self.ready.extend(self.runs.pop_front());
-        }
+/// A block that does not become longer, without the room for that.
+fn tight(mut block: Block) -> Block {
+    if block.bytes.len() < BLOCK / 2 {
+        block.bytes.shrink_to_fit();
     }
+    block
 }
 
 /// How large a block becomes: what makes writing cheap, and hashing too.
@@ -84,6 +122,13 @@ const RUNS: usize = 8;
 
 /// Blocks whose memory is kept: as many as wait for a disk that is as fast as the path.
 const SPARE_MAX: usize = 16;
+
+/// A run of so many bytes is expected to become a block.
+const WORTH_A_BLOCK: usize = 4096;
+
+/// How many blocks may be under way to the disk: the flow control's window in packets of 1 KiB, which is what a path makes of it that loses
+/// every other packet. A peer that sends single bytes gets no further than a few megabytes of memory with them.
+const BLOCKS_MAX: usize = 32_768;
 
 #[cfg(test)]
 mod tests {
@@ -123,11 +168,29 @@ mod tests {
         (0..100).for_each(|_| gather.reuse(vec![1; BLOCK]));
         gather.reuse(vec![1; 10]);
         assert_eq!(gather.spare.len(), SPARE_MAX);
-        gather.take(0, &[2; 5]);
-        gather.flush();
+        gather.take(0, &[2; BLOCK]);
         let block = gather.poll().unwrap();
-        assert_eq!((block.bytes.as_slice(), gather.spare.len()), (&[2; 5][..], SPARE_MAX - 1));
+        assert_eq!((block.bytes.as_slice(), gather.spare.len()), (&[2; BLOCK][..], SPARE_MAX - 1));
         assert!(block.bytes.capacity() >= BLOCK);
+    }
+
+    #[test]
+    fn single_bytes_take_little_memory_and_come_to_an_end() {
+        let mut gather = Gather::default();
+        let mut blocks = Vec::new();
+        for at in (0..1 << 20).step_by(2) {
+            if !gather.has_room() {
+                break;
+            }
+            gather.take(at, &[1]);
+            blocks.extend(gather.poll());
+        }
+        assert_eq!(blocks.len(), BLOCKS_MAX);
+        assert!(blocks.iter().all(|block| block.bytes.capacity() <= 8));
+        gather.on_taken(BLOCKS_MAX as u64 / 2);
+        assert!(gather.has_room() && gather.given.len() == BLOCKS_MAX / 2);
+        gather.on_taken(BLOCKS_MAX as u64 / 2);
+        assert!(gather.given.is_empty() && gather.taken == 0);
     }
 
     #[test]

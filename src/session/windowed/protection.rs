@@ -212,6 +212,9 @@ pub enum OpenError {
     /// It is of the last key phase, whose key is gone.
     #[error("the packet comes too late: its key is gone")]
     KeyIsGone,
+    /// Its number was used before, or is so old that nobody can tell: whoever copied it, it is no sign of life.
+    #[error("the packet came before, or is too old to tell")]
+    Replayed,
     /// So many packets were forged that the next one might succeed (RFC 9001, 6.6): the connection must end.
     #[error("too many packets were forged")]
     Exhausted,

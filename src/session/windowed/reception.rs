@@ -40,8 +40,8 @@ pub struct Reception {
     cipher: Cipher,
     timeout: Duration,
     takeoff: Takeoff,
-    /// Where the client seems to have moved to, and what it must return from there.
-    challenged: Option<(SocketAddr, [u8; 8])>,
+    /// Where the client seems to have moved to, what it must return from there, and when it was last asked.
+    challenged: Option<(SocketAddr, [u8; 8], Instant)>,
     connection: Connection,
     manifest: Ordered,
     data: Gather,
@@ -50,6 +50,7 @@ pub struct Reception {
     /// When what is gathered goes on although it is little: who waits for it may be what the rest waits for.
     flush_at: Option<Instant>,
     answer: Answer,
+    is_over: bool,
     events: VecDeque<Event>,
 }
 
@@ -79,6 +80,7 @@ impl Reception {
             received: 0,
             flush_at: None,
             answer: Answer::default(),
+            is_over: false,
             events: VecDeque::new(),
         }
     }
@@ -101,13 +103,22 @@ impl Reception {
         self.peer
     }
 
-    /// A genuine packet came from another address than before. Appends a datagram for it, unless one was sent there already.
-    pub fn handle_stranger(&mut self, from: SocketAddr, bytes: [u8; 8], out: &mut Vec<u8>, now: Instant) -> Option<()> {
-        if from == self.peer || self.challenged.is_some_and(|(address, _)| address == from) {
+    /// A genuine packet of `length` bytes came from another address than before. Appends a datagram for it that is no longer, unless
+    /// one was sent there not long ago.
+    pub fn handle_stranger(
+        &mut self,
+        (from, length): (SocketAddr, usize),
+        bytes: [u8; 8],
+        out: &mut Vec<u8>,
+        now: Instant,
+    ) -> Option<()> {
+        let is_asked = |(address, _, at)| address == from && now.saturating_duration_since(at) < ASKED_AGAIN;
+        if from == self.peer || length < connection::CHALLENGE_LENGTH || self.challenged.is_some_and(is_asked) {
             return None;
         }
-        self.challenged = Some((from, bytes));
-        self.connection.challenge(bytes, out, now)
+        self.connection.challenge(bytes, out, now)?;
+        self.challenged = Some((from, bytes, now));
+        Some(())
     }
 
     /// Bytes of the files that came so far.
@@ -140,6 +151,9 @@ impl Reception {
     /// So many bytes of this space are read, or written.
     pub fn handle_taken(&mut self, space: Space, bytes: u64) {
         self.connection.handle_taken(space, bytes);
+        if space == Space::Data {
+            self.data.on_taken(bytes);
+        }
     }
 
     /// The bytes of a block are written; their memory is used again.
@@ -209,6 +223,11 @@ impl Reception {
     }
 
     fn collect(&mut self) {
+        if self.is_over {
+            // Nobody takes it any more.
+            (self.manifest, self.data, self.flush_at) = Default::default();
+            return;
+        }
         while let Some(bytes) = self.manifest.poll() {
             self.events.push_back(Event::Manifest(bytes));
         }
@@ -223,14 +242,17 @@ impl Reception {
                 // Only the server says so.
                 connection::Event::Done { .. } => {}
                 connection::Event::PathResponse(bytes) => {
-                    if let Some((address, _)) = self.challenged.take_if(|(_, challenge)| *challenge == bytes) {
+                    if let Some((address, ..)) = self.challenged.take_if(|(_, challenge, _)| *challenge == bytes) {
                         self.peer = address;
                         self.connection.handle_moved(&self.takeoff);
                         let log = self.connection.watch().log();
                         log.into_iter().for_each(|log| log.tell(log::Event::PeerMoved { to: address }));
                     }
                 }
-                connection::Event::Over(end) => self.events.push_back(Event::Over(end)),
+                connection::Event::Over(end) => {
+                    self.is_over = true;
+                    self.events.push_back(Event::Over(end));
+                }
             }
         }
     }
@@ -258,6 +280,10 @@ struct Arrivals<'a> {
 }
 
 impl Sink for Arrivals<'_> {
+    fn has_room(&self, space: Space) -> bool {
+        space != Space::Data || self.data.has_room()
+    }
+
     fn take(&mut self, space: Space, offset: u64, bytes: &[u8]) {
         match space {
             Space::Manifest => self.manifest.take(offset, bytes),
@@ -269,6 +295,10 @@ impl Sink for Arrivals<'_> {
         }
     }
 }
+
+/// A client that seems to have moved and does not answer is asked again after so long: the question may be lost. One answer to a
+/// packet at most, and no longer than that, so it need not be long.
+const ASKED_AGAIN: Duration = Duration::from_millis(500);
 
 /// How long bytes may be gathered: not long for a person, and long enough for a block on any path that is worth blocks.
 const FLUSH_AFTER: Duration = Duration::from_millis(100);

@@ -229,9 +229,10 @@ impl<S: Source> Upload<S> {
         self.collect();
     }
 
-    /// A datagram came from the server's address. It is used up.
-    pub fn handle_datagram(&mut self, datagram: &mut [u8], ecn: Option<Ecn>, now: Instant) {
-        match (Datagram::decode(datagram), &mut self.connection) {
+    /// A datagram came from the server's address. It is used up. Says whether it was one that only the server, or somebody who sees what
+    /// is sent to it, can have sent.
+    pub fn handle_datagram(&mut self, datagram: &mut [u8], ecn: Option<Ecn>, now: Instant) -> bool {
+        let is_expected = match (Datagram::decode(datagram), &mut self.connection) {
             (Ok(Datagram::Packet(header)), Some((id, connection))) => {
                 let is_reset = reset_token(datagram)
                     .is_some_and(|token| self.reset.as_ref().is_some_and(|reset| reset.is(&token)));
@@ -239,19 +240,25 @@ impl<S: Source> Upload<S> {
                 // Before anything else came, there is nothing to lose: the handshake begins anew.
                 if is_reset && self.is_confirmed {
                     connection.handle_forgotten();
+                    true
                 } else if is_reset {
                     self.handshake.handle_forgotten(now);
+                    true
                 } else if header.to == *id && connection.handle_packet(&header, datagram, ecn, &mut sink, now).is_ok() {
                     self.is_confirmed = true;
                     self.handshake.handle_confirmed(now);
+                    true
+                } else {
+                    false
                 }
             }
             _ => {
                 self.tell_greeting(Side::Remote, datagram.len(), now);
-                self.handshake.handle_datagram(datagram, now);
+                self.handshake.handle_datagram(datagram, now)
             }
-        }
+        };
         self.collect();
+        is_expected
     }
 
     /// The kernel says that nobody listens there.
@@ -348,18 +355,23 @@ impl<S: Source> Upload<S> {
             connection.handle_taken(Space::Answer, bytes.len() as u64);
             self.events.push_back(Event::Answer(bytes));
         }
+        let mut over = None;
         while let Some(event) = connection.poll_event() {
             match event {
                 connection::Event::Done { answer } => self.ends = Some(answer),
                 connection::Event::PathResponse(_) => {}
-                connection::Event::Over(end) => self.events.push_back(Event::Over(end)),
+                connection::Event::Over(end) => over = Some(end),
             }
         }
         if self.ends.take_if(|ends| self.answered >= *ends).is_some() {
             self.events.push_back(Event::Done);
             connection.close(connection::NO_ERROR, "");
-            self.collect();
         }
+        // A server may say that all is done and good-bye in one breath; the end stays the last event.
+        while let Some(connection::Event::Over(end)) = connection.poll_event() {
+            over = Some(end);
+        }
+        self.events.extend(over.map(Event::Over));
     }
 }
 

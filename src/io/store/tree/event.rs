@@ -99,3 +99,6 @@ pub enum TreeError {
     #[error("the table of the files cannot be kept ({0}); is there room in the temporary folder (TMPDIR)?")]
     Table(#[from] std::io::Error),
 }
+
+/// Events that wait to be asked for, of entries that failed: twice as many as are told to a sender.
+pub(super) const EVENTS_MAX: usize = 16_384;

@@ -56,7 +56,12 @@ impl Files {
 
     /// Whether an entry would be one too many of those that have some of their bytes.
     pub(super) fn is_crowded(&self, entry: u32) -> bool {
-        self.growths.count() >= GROWTHS_MAX && self.roster.state(entry) == State::Waiting
+        self.is_full() && self.roster.state(entry) == State::Waiting
+    }
+
+    /// Whether as many have some of their bytes as may.
+    pub(super) fn is_full(&self) -> bool {
+        self.growths.count() >= GROWTHS_MAX
     }
 
     /// Writes a part of an entry; drops it if nobody wants it.

@@ -1,7 +1,7 @@
 //! What a connection is told at the beginning, and what it tells.
 
-use crate::packet::windowed::ConnectionId;
 use crate::packet::windowed::frame::Space;
+use crate::packet::windowed::{ConnectionId, HEADER_LENGTH, TAG_LENGTH};
 use crate::session::windowed::flight::Takeoff;
 use crate::session::windowed::protection::Keys;
 use std::time::Duration;
@@ -23,6 +23,12 @@ pub struct Config {
 
 /// Where bytes that came go to.
 pub trait Sink {
+    /// Whether anything can be taken now. What cannot is as good as lost: it is not acknowledged, and comes again.
+    fn has_room(&self, space: Space) -> bool {
+        let _ = space;
+        true
+    }
+
     /// These bytes are new. Call [`Connection::handle_taken`](super::Connection::handle_taken) when they are taken care of.
     fn take(&mut self, space: Space, offset: u64, bytes: &[u8]);
 }
@@ -69,6 +75,9 @@ pub struct Batch {
     /// Whether they say that we understand marks of congestion (ECT(0)).
     pub is_markable: bool,
 }
+
+/// The length of a [`Connection::challenge`](super::Connection::challenge): what came from where it goes to must have been as long.
+pub const CHALLENGE_LENGTH: usize = HEADER_LENGTH + 9 + TAG_LENGTH;
 
 /// All is well.
 pub const NO_ERROR: u64 = 0;

@@ -45,6 +45,8 @@ pub struct Closing {
     pub reason: String,
     /// Said once, and again to whoever goes on.
     pub is_due: bool,
+    /// The peer has said so as well: two that answered each other's last words would never end (RFC 9000 section 10.2.2).
+    pub is_mute: bool,
 }
 
 impl Closing {
@@ -52,7 +54,7 @@ impl Closing {
     pub fn new(code: u64, reason: &str) -> Self {
         let end = (0..=frame::REASON_MAX.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end));
         let reason = reason.get(..end.unwrap_or(0)).unwrap_or_default().to_owned();
-        Self { code, reason, is_due: true }
+        Self { code, reason, is_due: true, is_mute: false }
     }
 }
 

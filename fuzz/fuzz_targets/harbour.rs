@@ -1,0 +1,7 @@
+//! Runs `bodies::harbour` on whatever the fuzzer finds.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    bodies::harbour(bytes);
+});

@@ -1,0 +1,5 @@
+//! Runs `bodies::identity` on whatever the fuzzer finds.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bodies::identity(bytes));

@@ -1,0 +1,7 @@
+//! Runs `bodies::upload` on whatever the fuzzer finds.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    bodies::upload(bytes);
+});
