@@ -54,6 +54,8 @@ fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
         existing: Existing::Keep,
         choice: Choice::Bbr,
         timeout: Duration::from_secs(30),
+        first_timeout: Duration::from_secs(30),
+        sha256: true,
         config_dir: Some(keys.path().to_owned()),
         qlog: None,
     };
@@ -82,7 +84,8 @@ struct Program {
 
 impl Program {
     fn server(inbox: PathBuf, keys: &Path) -> io::Result<Self> {
-        let harbour = open_harbour(Some(keys), &Config::default())?.map_err(io::Error::other)?;
+        let harbour =
+            open_harbour(Some(keys), &Config::default(), Duration::from_secs(30))?.map_err(io::Error::other)?;
         Self::start(move |wire, interrupt| {
             let policy = Policy::default();
             let plan = ServePlan {

@@ -61,7 +61,7 @@ pub fn copy_best(
         remote: plan.destination.clone(),
         mode: if identity.is_some() { Mode::Any } else { Mode::Auto },
         spelling: Spelling::Spaced,
-        timeout: plan.timeout,
+        timeout: plan.first_timeout,
         album,
     };
     let mut wire = Wire::new(BATCH)?;

@@ -294,7 +294,7 @@ impl Copy<'_> {
             size: self.plan.source.size(),
             retransmissions: stats.retransmissions,
             rtt_ms: stats.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
-            loss: None,
+            ..Progress::default()
         }))
     }
 

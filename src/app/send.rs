@@ -2,6 +2,7 @@
 
 mod balance;
 mod outset;
+mod silence;
 
 pub(super) use outset::{BATCH, Identity, accept, random};
 pub use outset::{SendPlan, send};
@@ -10,7 +11,7 @@ use super::exit;
 use crate::chunker::answers::{Answer, AnswerReader};
 use crate::chunker::digests::FileDigest;
 use crate::io::driver::Application;
-use crate::io::events::windowed::{PathNote, WindowedNote};
+use crate::io::events::windowed::{PathNote, UploadNote, WindowedNote};
 use crate::io::events::{Finished, Note, Progress, Report, Transfer};
 use crate::io::identity::{KnownHosts, Met};
 use crate::io::signals::Interrupt;
@@ -22,6 +23,7 @@ use crate::session::windowed::caller::Caller;
 use crate::session::windowed::connection::{End, NO_ERROR, PROTOCOL_VIOLATION};
 use crate::session::windowed::upload::{Event, Stats};
 use balance::Balance;
+use silence::Silence;
 use std::io;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -38,6 +40,7 @@ struct Sending<'a> {
     /// A start's acknowledgement offered the windowed mode: texts do get through.
     is_invited: bool,
     told_at: Option<Instant>,
+    silence: Silence,
     balance: Balance,
     answers: AnswerReader,
     is_connected: bool,
@@ -53,7 +56,10 @@ struct Sending<'a> {
 impl Application<Caller<Feed>> for Sending<'_> {
     type Outcome = u8;
 
-    fn turn(&mut self, caller: &mut Caller<Feed>, _wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<u8, bool>> {
+    fn turn(&mut self, caller: &mut Caller<Feed>, wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<u8, bool>> {
+        if let Some(text) = wire.poll_note() {
+            self.report.note(&Note::Uploading(UploadNote::Hint { text }))?;
+        }
         if let (Some(code), None) = (self.interrupt.exit_code(), &self.stopped) {
             self.stop(caller, "interrupted".into(), "interrupted", code);
         }
@@ -106,7 +112,7 @@ impl Sending<'_> {
         while let Some(news) = caller.upload().source().poll()? {
             match news {
                 News::Found(found) => self.on_found(found)?,
-                News::Digest { entry, digest } => self.on_digest(entry, digest)?,
+                News::Digest { entry, digest } => self.on_digest(caller, entry, digest)?,
                 News::Available(end) => {
                     self.balance.on_available(end);
                     caller.upload().handle_data(end);
@@ -131,14 +137,21 @@ impl Sending<'_> {
         self.complain(refused)
     }
 
-    fn on_digest(&mut self, entry: u32, digest: FileDigest) -> io::Result<()> {
-        let withdrawn = self.balance.on_digest(entry, digest);
+    fn on_digest(&mut self, caller: &mut Caller<Feed>, entry: u32, digest: FileDigest) -> io::Result<()> {
+        if let FileDigest::Read { sha256: Some(sha256), .. } = &digest
+            && self.plan.is_many()
+        {
+            let name = caller.upload().source().describe(entry).name;
+            self.report.note(&Note::Uploading(UploadNote::Digest { name, sha256: hex::encode(sha256) }))?;
+        }
+        let withdrawn = self.balance.on_digest(entry, digest, || caller.upload().source().describe(entry).path);
         self.complain(withdrawn)
     }
 
     /// Tells why something is not copied, a bounded number of times.
     fn complain(&mut self, reason: Option<String>) -> io::Result<()> {
-        match reason.filter(|_| self.balance.may_complain()) {
+        // The reason of the only source is told at the end.
+        match reason.filter(|_| self.plan.is_many() && self.balance.may_complain()) {
             Some(reason) => self.report.note(&Note::Remark { text: format!("not copied: {reason}") }),
             None => Ok(()),
         }
@@ -178,7 +191,8 @@ impl Sending<'_> {
                     if let Some(void) = caller.upload().source().skip(objection.entry) {
                         caller.upload().handle_void(void);
                     }
-                    let reason = self.balance.on_objection(&objection);
+                    let size = caller.upload().source().describe(objection.entry).size;
+                    let reason = self.balance.on_objection(&objection, size);
                     self.complain(reason)?;
                 }
                 Err(error) => {
@@ -225,10 +239,11 @@ impl Sending<'_> {
             packet_size,
             congestion: self.plan.choice.to_string(),
         };
+        let digests = self.balance.single_digests();
         let windowed = WindowedNote {
             files: tally.placed,
             missing: self.balance.missing(),
-            blake3: self.balance.single_digest().map(hex::encode),
+            blake3: digests.map(|(blake3, _)| hex::encode(blake3)),
             path: Some(path),
         };
         self.report.note(&Note::Finished(Box::new(Finished {
@@ -237,6 +252,7 @@ impl Sending<'_> {
             name: self.name.clone(),
             bytes: self.balance.copied(),
             seconds: now.saturating_duration_since(self.began).as_secs_f64(),
+            sha256: digests.and_then(|(_, sha256)| sha256).map(hex::encode),
             mode: "windowed",
             verified: true,
             retransmissions: counts.lost,
@@ -252,13 +268,19 @@ impl Sending<'_> {
             return Ok(());
         }
         self.told_at = Some(now);
+        let Stats { acknowledged, void, unanswered, counts, rtt, .. } = self.stats;
+        if let Some(note) = self.silence.look(unanswered, self.plan.timeout, now) {
+            self.report.note(&Note::Uploading(note))?;
+        }
         self.report.note(&Note::Progress(Progress {
             id: 0,
-            bytes: self.stats.acknowledged,
-            size: self.balance.bytes(),
-            retransmissions: self.stats.counts.lost,
-            rtt_ms: self.stats.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
+            bytes: acknowledged,
+            size: self.balance.bytes().saturating_sub(void),
+            retransmissions: counts.lost,
+            rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
             loss: Some(self.loss()),
+            is_open: !self.balance.is_sized(),
+            silent_s: silence::seconds(unanswered, now),
         }))
     }
 
@@ -276,7 +298,7 @@ impl Sending<'_> {
 
     /// Why there was no handshake: the thing, the reason and the remedy.
     fn failure(&self, failure: &Failure) -> (String, u8) {
-        let (target, seconds) = (Printable(&self.plan.target), self.plan.timeout.as_secs_f64());
+        let (target, seconds) = (Printable(&self.plan.target), self.plan.first_timeout.as_secs_f64());
         match failure {
             Failure::NoAnswer { unreachable: true, .. } => {
                 let text = format!("nobody listens at {target}: the port is closed; is the server running there?");
@@ -320,7 +342,8 @@ impl Sending<'_> {
     /// Why the connection ended before all was done.
     fn end(&self, caller: &mut Caller<Feed>, end: &End) -> (String, u8) {
         let (target, seconds) = (Printable(&self.plan.target), self.plan.timeout.as_secs_f64());
-        let is_sent = caller.upload().source().is_complete() && self.stats.acknowledged >= self.balance.available();
+        let Stats { acknowledged, void, .. } = self.stats;
+        let is_sent = caller.upload().source().is_complete() && acknowledged + void >= self.balance.available();
         match end {
             End::Silent | End::Forgotten if is_sent => {
                 let text = format!(

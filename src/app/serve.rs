@@ -67,6 +67,9 @@ pub fn serve<M: Serving>(
     let address = wire.local_address(0)?;
     let purpose = format!("files are saved beneath {}", plan.root.display());
     report.note(&Note::Listening { address, purpose })?;
+    if let Some(text) = wire.buffer_hint().filter(|_| unloading.is_some()) {
+        report.note(&Note::Remark { text })?;
+    }
     let mut server = Server {
         plan,
         workers,
@@ -162,7 +165,10 @@ struct Known {
 impl<M: Serving> Application<M> for Server<'_> {
     type Outcome = u8;
 
-    fn turn(&mut self, machine: &mut M, _wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<u8, bool>> {
+    fn turn(&mut self, machine: &mut M, wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<u8, bool>> {
+        if let Some(text) = wire.poll_note() {
+            self.report.note(&Note::Remark { text })?;
+        }
         if let (Some(code), None) = (self.interrupt.exit_code(), self.stopping) {
             self.stopping = Some((code, now + PATIENCE));
             shut_down(machine, now);
@@ -244,8 +250,7 @@ impl Server<'_> {
                 {
                     known.told_at = Some(now);
                     let (size, retransmissions) = (known.size, duplicates);
-                    let progress =
-                        Progress { id: id.0, bytes: received, size, retransmissions, rtt_ms: None, loss: None };
+                    let progress = Progress { id: id.0, bytes: received, size, retransmissions, ..Progress::default() };
                     self.report.note(&Note::Progress(progress))?;
                 }
             }

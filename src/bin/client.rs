@@ -76,14 +76,17 @@ fn refuse_to_draw() -> ! {
 /// The transfer as the windowed mode would make it.
 fn windowed(args: ClientArgs) -> anyhow::Result<SendPlan> {
     let qlog = args.record.qlog().map(|path| QlogWriter::create(path, qlog::Vantage::Client)).transpose()?;
+    let (timeout, first_timeout) = (args.windowed_timeout(), args.timeout());
     Ok(SendPlan {
         target: args.target,
         sources: args.sources,
         recursive: args.windowed.recursive,
         destination: args.remote,
         existing: if args.windowed.overwrite { Existing::Replace } else { Existing::Keep },
+        sha256: args.windowed.sha256,
         choice: args.windowed.congestion,
-        timeout: args.timeout,
+        timeout,
+        first_timeout,
         config_dir: args.windowed.config_dir,
         qlog,
     })
@@ -112,7 +115,7 @@ fn run_stop_and_wait(args: ClientArgs, mode: Mode) -> anyhow::Result<u8> {
             return Ok(exit::LOCAL_FILE);
         }
     };
-    let record = &args.record;
+    let (record, timeout) = (&args.record, args.timeout());
     let album = Album::open(args.diagram.map(Diagrams::File), record.ladder, record.recording())?;
     let plan = CopyPlan {
         target: args.target,
@@ -120,7 +123,7 @@ fn run_stop_and_wait(args: ClientArgs, mode: Mode) -> anyhow::Result<u8> {
         remote: args.remote,
         mode,
         spelling: args.spelling.into(),
-        timeout: args.timeout,
+        timeout,
         album,
     };
     Ok(copy(plan, report.as_mut(), |wire| Interrupt::watch(wire.waker()))?)

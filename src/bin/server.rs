@@ -45,7 +45,7 @@ fn run(args: &ServerArgs) -> anyhow::Result<u8> {
         album,
         qlog,
     };
-    let harbour = match open_harbour(config_dir, &args.config())? {
+    let harbour = match open_harbour(config_dir, &args.config(), args.windowed_timeout())? {
         Ok(harbour) => Some(harbour),
         Err(error) => {
             report.note(&Note::Remark { text: format!("the windowed mode is off: {error}") })?;

@@ -15,7 +15,7 @@ use messages::MessageNote;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use windowed::WindowedNote;
+use windowed::{UploadNote, WindowedNote};
 
 /// Something worth telling. As JSON it is one object a line, its kind in the field `event`.
 #[derive(Clone, Debug, Serialize)]
@@ -81,6 +81,9 @@ pub enum Note {
     /// What happened to a message.
     #[serde(untagged)]
     Messaging(Box<MessageNote>),
+    /// What happened to a windowed upload.
+    #[serde(untagged)]
+    Uploading(UploadNote),
     /// What happened in a chat.
     #[serde(untagged)]
     Chatting(Box<ChatNote>),
@@ -104,7 +107,7 @@ pub struct Transfer {
 }
 
 /// How far a transfer is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Progress {
     /// Its number.
     pub id: u64,
@@ -120,6 +123,12 @@ pub struct Progress {
     /// The share of packets that were lost, from 0 to 1, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss: Option<f64>,
+    /// Nobody knows yet how many bytes it will be in all: folders are still being looked through, or a stream goes on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_open: bool,
+    /// For how many seconds the other side has not answered, if that is worth a word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silent_s: Option<u64>,
 }
 
 /// A transfer that ended well.
@@ -300,6 +309,7 @@ pub fn sentence(note: &Note) -> Option<String> {
             )
         }
         Note::Messaging(note) => messages::sentence(note),
+        Note::Uploading(note) => note.sentence(),
         Note::Chatting(note) => return chat::sentence(note),
         Note::Remark { text } => text.clone(),
     })
@@ -321,7 +331,7 @@ fn finished_sentence(finished: &Finished) -> String {
             "{peer}{}: {} in {seconds:.2} s ({rate}){}",
             Printable(name),
             bytes(*size),
-            windowed.sentence(finished.rtt_ms)
+            windowed.sentence(finished.rtt_ms, sha256.as_deref())
         );
     }
     let sha256 = sha256.as_deref().unwrap_or("unknown");

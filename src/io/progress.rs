@@ -2,7 +2,7 @@
 
 use super::board::{self, Board};
 use super::events::chat::{ChatNote, RegistryNote, Tables};
-use super::events::{Note, Report, Transfer, Volume, sentence};
+use super::events::{Note, Progress, Report, Transfer, Volume, sentence};
 use crate::name::Printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::{BTreeSet, HashMap};
@@ -43,6 +43,7 @@ impl HumanReport {
             Note::Started(_) => self.volume == Volume::Verbose,
             Note::Messaging(note) => note.is_failure() || self.volume != Volume::Quiet,
             Note::Chatting(note) => note.is_told(self.volume),
+            Note::Uploading(note) => note.is_told(self.volume),
             Note::Refused { .. }
             | Note::Finished(_)
             | Note::Account(_)
@@ -62,16 +63,16 @@ impl HumanReport {
             Note::Started(transfer) => self.start(transfer),
             Note::Progress(progress) => {
                 if let Some(bar) = self.running.get(&progress.id) {
-                    // A windowed transfer learns of further files while it sends.
-                    bar.set_length(progress.size);
+                    // A windowed transfer learns of further files while it sends, and how much that makes in all.
+                    if progress.is_open != bar.length().is_none() {
+                        bar.set_style(if progress.is_open { open_style() } else { style() });
+                    }
+                    match progress.is_open {
+                        true => bar.unset_length(),
+                        false => bar.set_length(progress.size),
+                    }
                     bar.set_position(progress.bytes);
-                    bar.set_message(match progress.rtt_ms {
-                        Some(rtt) if progress.loss.is_some() => {
-                            format!("rtt {rtt:.1} ms, {:.1} % lost", progress.loss.unwrap_or_default() * 100.0)
-                        }
-                        Some(rtt) => format!("rtt {rtt:.1} ms, {} again", progress.retransmissions),
-                        None => format!("{} again", progress.retransmissions),
-                    });
+                    bar.set_message(words_of(progress));
                 }
             }
             Note::Finished(finished) => self.end(finished.id),
@@ -178,9 +179,27 @@ impl Report for HumanReport {
 }
 
 fn style() -> ProgressStyle {
-    let template = "{prefix:12} [{wide_bar}] {decimal_bytes} {decimal_bytes_per_sec} {eta} {msg}";
-    // The template is ours and right; the default is no worse than a crash.
+    style_of("{prefix:12} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} {msg}")
+}
+
+/// Nobody knows how far it is, nor how long it will take.
+fn open_style() -> ProgressStyle {
+    style_of("{prefix:12} {spinner} {decimal_bytes} {decimal_bytes_per_sec} {wide_msg}")
+}
+
+fn style_of(template: &str) -> ProgressStyle {
+    // The templates are ours and right; the default is no worse than a crash.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+}
+
+/// What stands behind a bar.
+fn words_of(progress: &Progress) -> String {
+    match (progress.silent_s, progress.rtt_ms, progress.loss) {
+        (Some(seconds), ..) => format!("no answer for {seconds} s"),
+        (None, Some(rtt), Some(loss)) => format!("rtt {rtt:.1} ms, {:.1} % lost", loss * 100.0),
+        (None, Some(rtt), None) => format!("rtt {rtt:.1} ms, {} again", progress.retransmissions),
+        (None, None, _) => format!("{} again", progress.retransmissions),
+    }
 }
 
 /// A name that fits before a bar: its end tells more than its beginning.

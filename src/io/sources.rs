@@ -13,7 +13,7 @@ mod state;
 mod stream;
 mod walk;
 
-pub use catalogue::Found;
+pub use catalogue::{Described, Found};
 pub use feed::{Feed, News};
 pub use plan::PlanError;
 pub use read_ahead::ReadAhead;
@@ -112,6 +112,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::ffi::OsStr;
     use std::fs;
+    use std::io::Write as _;
     use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::Path;
@@ -490,6 +491,36 @@ mod tests {
         let mut lost = [0; 1000];
         assert_eq!(ahead.read_at(3, &mut lost).expect("bytes that were lost"), 1000);
         assert!(lost == content[3..1003]);
+    }
+
+    #[test]
+    fn a_stream_that_nobody_wants_is_not_waited_for() {
+        for words in ["", "a little"] {
+            let (input, mut pipe) = io::pipe().expect("a pipe");
+            let sources = Sources::gather_with(&["-".into()], false, "name", Box::new(input)).expect("sources");
+            let (mut ahead, woken) = start(sources, false);
+            pipe.write_all(words.as_bytes()).expect("a pipe has room");
+            while ahead.ready() < words.len() as u64 {
+                woken.recv_timeout(Duration::from_secs(20)).expect("it is read");
+            }
+            ahead.skip(0);
+            let (bytes, digests) = drain(&mut ahead, &woken, 1000);
+            assert_eq!((bytes, digests.get(&0)), (Vec::new(), Some(&FileDigest::Skipped)), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_found_also_while_nobody_takes_bytes() {
+        let root = folder(&[("t/a", &vec![0; 24 << 20])]);
+        (0..2000).for_each(|number| fs::write(root.path().join(format!("t/b{number}")), b"").expect("a file"));
+        let (mut ahead, woken) = start(gather(&[root.path().join("t")], ""), false);
+        loop {
+            match ahead.poll_found() {
+                Some(Found::End(summary)) => return assert_eq!(summary.files, 2001),
+                Some(_) => {}
+                None => woken.recv_timeout(Duration::from_secs(20)).expect("it goes on"),
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A disk without room: said at the start where it is known, and in mid-transfer where it is not.
 
 use crate::fakes::Tap;
-use crate::harness::{Folder, Program, copy, start_copy, wait_until};
+use crate::harness::{CLIENT, Folder, Program, copy, start_copy, wait_until};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -81,6 +81,26 @@ fn of_two_files_that_fit_alone_only_one_is_begun() {
             }
         }
     }
+    expect_alive(&mut server, address, &here, &disk.0);
+}
+
+#[test]
+fn a_windowed_transfer_that_does_not_fit_is_refused_and_a_stream_ends_where_the_room_does() {
+    let Some(disk) = SmallDisk::mounted() else { return };
+    let (here, keys) = (Folder::new(), Folder::new());
+    let folder = |name: &str| keys.at(name).to_str().expect("a plain path").to_owned();
+    let (mut server, address) = Program::server(disk.0.path(), &["--config-dir", &folder("server")]);
+    let (target, config_dir) = (address.to_string(), folder("client"));
+    let windowed = ["--mode", "windowed", "--config-dir", &config_dir];
+    let (large, bytes) = here.file("large", 9_000_000);
+    let (small, _) = here.file("small", 1000);
+    let sources = [&target, large.to_str().expect("a plain path"), small.to_str().expect("a plain path"), "."];
+    let ended = Program::start(CLIENT, &[&sources[..], &windowed].concat()).end().expect(4);
+    ended.saying("\"large\" needs 9000000 bytes, ").saying("1 not copied");
+    wait_until(Duration::from_secs(20), "only it is left", || disk.0.names() == ["small"]);
+    let ended = Program::fed(CLIENT, &[&[&target, "-", "stream"][..], &windowed].concat(), &bytes).end().expect(4);
+    ended.saying("besides a reserve of 16 MiB");
+    wait_until(Duration::from_secs(20), "only it is left", || disk.0.names() == ["small"]);
     expect_alive(&mut server, address, &here, &disk.0);
 }
 

@@ -23,3 +23,4 @@ mod pipes;
 mod qlog;
 mod serving;
 mod windowed;
+mod windowed_ends;

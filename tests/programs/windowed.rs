@@ -10,33 +10,33 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Two folders with what a test needs besides: keys and pins of a server and a client of its own.
-struct Pair {
-    here: Folder,
-    there: Folder,
-    keys: Folder,
+pub struct Pair {
+    pub here: Folder,
+    pub there: Folder,
+    pub keys: Folder,
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { here: Folder::new(), there: Folder::new(), keys: Folder::new() }
     }
 
-    fn server(&self, more: &[&str]) -> (Program, SocketAddr) {
+    pub fn server(&self, more: &[&str]) -> (Program, SocketAddr) {
         let keys = self.keys.at("server");
         Program::server(self.there.path(), &[&["--config-dir", text(&keys)], more].concat())
     }
 
-    fn start(&self, target: impl ToString, more: &[&str]) -> Program {
+    pub fn start(&self, target: impl ToString, more: &[&str]) -> Program {
         let (target, keys) = (target.to_string(), self.keys.at("client"));
         Program::start(CLIENT, &[&[&target, "--mode", "windowed", "--config-dir", text(&keys)], more].concat())
     }
 
-    fn copy(&self, target: impl ToString, more: &[&str]) -> Ended {
+    pub fn copy(&self, target: impl ToString, more: &[&str]) -> Ended {
         self.start(target, more).end()
     }
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().expect("a plain path")
 }
 

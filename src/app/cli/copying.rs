@@ -30,9 +30,9 @@ pub struct ClientArgs {
     /// How messages are written: `s | 0 | name | size` or `s|0|name|size`. It cannot be found out.
     #[arg(long, value_enum, default_value_t = SpellingArg::Spaced)]
     pub spelling: SpellingArg,
-    /// Give up after so many seconds without an answer.
-    #[arg(long, value_name = "SECS", default_value = "30", value_parser = seconds)]
-    pub timeout: Duration,
+    /// Give up after so many seconds without an answer [default: 30, and with --mode windowed 300 once the server has answered].
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
     #[command(flatten)]
     pub windowed: WindowedArgs,
     #[command(flatten)]
@@ -55,6 +55,10 @@ pub struct WindowedArgs {
     /// Replace files that exist there; otherwise they are refused.
     #[arg(long)]
     pub overwrite: bool,
+    /// Also make the SHA-256 of each file while it is read: of one file in the closing line, of several in a line each, as sha256sum
+    /// prints and checks it, with their names there.
+    #[arg(long)]
+    pub sha256: bool,
     /// How fast: bbr fills the path whatever it loses, cubic is what TCP does, background yields to others, fixed:100m sends so many
     /// bits a second (k, m, g).
     #[arg(long, value_name = "NAME", default_value_t = Choice::Bbr, value_parser = |name: &str| name.parse::<Choice>())]
@@ -64,12 +68,25 @@ pub struct WindowedArgs {
     pub config_dir: Option<PathBuf>,
 }
 
+impl ClientArgs {
+    /// The longest wait for an answer.
+    pub fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(TIMEOUT)
+    }
+
+    /// The longest wait for an answer in the middle of a windowed transfer.
+    pub fn windowed_timeout(&self) -> Duration {
+        self.timeout.unwrap_or(WINDOWED_TIMEOUT)
+    }
+}
+
 impl WindowedArgs {
     /// The first of these options that was used.
     pub fn used(&self) -> Option<&'static str> {
         match self {
             WindowedArgs { recursive: true, .. } => Some("-r"),
             WindowedArgs { overwrite: true, .. } => Some("--overwrite"),
+            WindowedArgs { sha256: true, .. } => Some("--sha256"),
             WindowedArgs { congestion, .. } if *congestion != Choice::Bbr => Some("--congestion"),
             _ => None,
         }
@@ -85,6 +102,12 @@ pub enum ModeArg {
     Checked,
     Windowed,
 }
+
+/// What a person has patience for, who looks at a line that does not move.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A laptop is closed and opened again, a router starts anew: a path that was there comes back.
+pub(super) const WINDOWED_TIMEOUT: Duration = Duration::from_secs(300);
 
 const CLIENT_EXAMPLES: &str = "Examples:
   client lab.example:12300 photo.jpg photo.jpg

@@ -1,6 +1,7 @@
 //! The servers' command lines.
 
 use super::common::{RecordArgs, Speech, file_size, seconds};
+use super::copying::WINDOWED_TIMEOUT;
 use super::weather::WeatherArgs;
 use crate::endpoint::Config;
 use crate::io::store::Policy;
@@ -45,9 +46,9 @@ pub struct ServingArgs {
     /// Largest datagram announced to clients, in bytes (64 to 65507). The default fits a 1500-byte path.
     #[arg(long, value_name = "BYTES", default_value_t = 1400, value_parser = clap::value_parser!(u32).range(64..=MAX_DATAGRAM as i64))]
     pub bufsize: u32,
-    /// Forget a transfer that hears nothing for this long, in seconds.
-    #[arg(long, value_name = "SECS", default_value = "30", value_parser = seconds)]
-    pub idle_timeout: Duration,
+    /// Forget a transfer that hears nothing for this long, in seconds [default: 30, in the windowed mode 300].
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    pub idle_timeout: Option<Duration>,
     /// Transfers at once.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_sessions: u32,
@@ -75,13 +76,19 @@ pub struct ServingArgs {
 impl ServingArgs {
     /// The endpoint's limits.
     pub fn config(&self) -> Config {
+        let usual = Config::default();
         Config {
             bufsize: self.bufsize as usize,
             max_sessions: self.max_sessions as usize,
             max_sessions_per_address: self.max_sessions_per_address as usize,
-            idle_timeout: self.idle_timeout,
-            ..Config::default()
+            idle_timeout: self.idle_timeout.unwrap_or(usual.idle_timeout),
+            ..usual
         }
+    }
+
+    /// How long a windowed transfer is kept that hears nothing: as long as our client tries.
+    pub fn windowed_timeout(&self) -> Duration {
+        self.idle_timeout.unwrap_or(WINDOWED_TIMEOUT)
     }
 
     /// The store's rules.

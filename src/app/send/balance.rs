@@ -13,12 +13,19 @@ use std::collections::BTreeSet;
 pub(super) struct Balance {
     /// Bytes of the files that were found.
     found: u64,
+    /// Every file was found.
+    is_walked: bool,
+    /// The entry that has no size before its end was read.
+    stream: Option<u32>,
     /// Bytes that are there to be sent, or will not be.
     available: u64,
     /// Bytes of the files that were read.
     read: u64,
     files: u64,
-    digest: Option<[u8; 32]>,
+    /// BLAKE3 and, where it was asked for, SHA-256 of the file that was read last.
+    digests: Option<([u8; 32], Option<[u8; 32]>)>,
+    /// The last entry whose digest came.
+    reached: Option<u32>,
     /// What this side could not or would not send, and the first reason.
     kept_back: u64,
     own_reason: Option<String>,
@@ -37,24 +44,35 @@ impl Balance {
     /// Something was found; gives why it is not copied.
     pub(super) fn on_found(&mut self, found: Found) -> Option<String> {
         match found {
-            Found::Entry { entry, .. } => {
-                if let Kind::File { size } = entry.kind {
-                    self.found = self.found.saturating_add(size);
+            Found::Entry { entry, number } => {
+                match entry.kind {
+                    Kind::File { size } => self.found = self.found.saturating_add(size),
+                    Kind::Open => self.stream = Some(number),
+                    Kind::Folder => {}
                 }
                 None
             }
             Found::Refused(refusal) => Some(self.keep_back(refusal.to_string())),
-            Found::End(_) => None,
+            Found::End(_) => {
+                self.is_walked = true;
+                None
+            }
         }
     }
 
-    /// A file was read; gives why it is withdrawn.
-    pub(super) fn on_digest(&mut self, entry: u32, digest: FileDigest) -> Option<String> {
+    /// A file was read; gives why it is withdrawn, with its path.
+    pub(super) fn on_digest(
+        &mut self,
+        entry: u32,
+        digest: FileDigest,
+        path: impl FnOnce() -> String,
+    ) -> Option<String> {
+        self.reached = Some(entry);
         match digest {
-            FileDigest::Read { size, blake3, .. } => {
+            FileDigest::Read { size, blake3, sha256 } => {
                 self.files += 1;
                 self.read = self.read.saturating_add(size);
-                self.digest = Some(blake3);
+                self.digests = Some((blake3, sha256));
                 None
             }
             FileDigest::Skipped => None,
@@ -62,7 +80,7 @@ impl Balance {
                 if self.withdrawn.len() < WITHDRAWN_MAX {
                     self.withdrawn.insert(entry);
                 }
-                Some(self.keep_back(format!("entry {entry}: {reason}")))
+                Some(self.keep_back(format!("{}: {reason}; copy it again", Printable(&path()))))
             }
         }
     }
@@ -78,10 +96,16 @@ impl Balance {
         self.own_reason.get_or_insert(reason);
     }
 
-    /// The server says why an entry did not come to rest; gives it if that is news.
-    pub(super) fn on_objection(&mut self, objection: &Objection) -> Option<String> {
+    /// The server says why an entry of `size` bytes did not come to rest; gives it if that is news.
+    pub(super) fn on_objection(&mut self, objection: &Objection, size: u64) -> Option<String> {
         if self.withdrawn.contains(&objection.entry) {
             return None;
+        }
+        if self.reached.is_some_and(|reached| reached >= objection.entry) {
+            // It was read for nothing.
+            self.files = self.files.saturating_sub(1);
+            self.read = self.read.saturating_sub(size);
+            self.digests = None;
         }
         self.objections += 1;
         self.differs |= objection.fate == Fate::Differs;
@@ -105,6 +129,11 @@ impl Balance {
         self.complaints <= COMPLAINTS_MAX
     }
 
+    /// Whether the size of every file is known.
+    pub(super) fn is_sized(&self) -> bool {
+        self.is_walked && self.stream.is_none_or(|stream| self.reached >= Some(stream))
+    }
+
     /// Bytes of all files, as far as they are known.
     pub(super) fn bytes(&self) -> u64 {
         self.found.max(self.available)
@@ -114,14 +143,14 @@ impl Balance {
         self.available
     }
 
-    /// Bytes of the files that were sent: what was refused was most likely not even read.
+    /// Bytes of the files that were read and not refused.
     pub(super) fn copied(&self) -> u64 {
         self.read
     }
 
-    /// The digest of a file that was copied alone.
-    pub(super) fn single_digest(&self) -> Option<[u8; 32]> {
-        self.digest.filter(|_| self.files == 1 && self.tally.placed == 1)
+    /// The digests of a file that was copied alone: BLAKE3 and, where it was asked for, SHA-256.
+    pub(super) fn single_digests(&self) -> Option<([u8; 32], Option<[u8; 32]>)> {
+        self.digests.filter(|_| self.files == 1 && self.tally.placed == 1)
     }
 
     /// Entries and sources that did not come to rest.
@@ -144,6 +173,7 @@ impl Balance {
         };
         let reason = reason.as_deref().unwrap_or("the server does not say why");
         Some(match self.missing() {
+            0 | 1 if code == exit::REFUSED => (format!("refused by the server: {reason}"), code),
             0 | 1 => (format!("not copied: {reason}"), code),
             missing => (format!("{missing} were not copied, the first of them because {reason}"), code),
         })
@@ -176,19 +206,47 @@ mod tests {
         let mut balance = Balance::default();
         balance.on_tally(tally(1, 0, 0));
         assert_eq!(balance.verdict(), None);
-        assert_eq!(balance.on_objection(&objection(1, Fate::Refused)).as_deref(), Some("reason 1"));
+        assert_eq!(balance.on_objection(&objection(1, Fate::Refused), 5).as_deref(), Some("reason 1"));
         balance.on_tally(tally(1, 1, 0));
-        assert_eq!(balance.verdict(), Some(("not copied: reason 1".into(), exit::REFUSED)));
-        balance.on_objection(&objection(2, Fate::Differs));
+        assert_eq!(balance.verdict(), Some(("refused by the server: reason 1".into(), exit::REFUSED)));
+        balance.on_objection(&objection(2, Fate::Differs), 5);
         balance.on_tally(tally(1, 1, 1));
         assert_eq!(balance.verdict().map(|(_, code)| code), Some(exit::NOT_VERIFIED));
-        assert!(balance.on_digest(3, FileDigest::Withdrawn { reason: "it changed".into() }).is_some());
-        assert_eq!(balance.on_objection(&objection(3, Fate::Failed)), None, "we know");
+        assert!(balance.on_digest(3, FileDigest::Withdrawn { reason: "it changed".into() }, || "x".into()).is_some());
+        assert_eq!(balance.on_objection(&objection(3, Fate::Failed), 5), None, "we know");
         balance.on_tally(tally(1, 1, 2));
         assert_eq!(balance.missing(), 3);
         assert_eq!(
             balance.verdict(),
-            Some(("3 were not copied, the first of them because entry 3: it changed".into(), exit::LOCAL_FILE))
+            Some((
+                "3 were not copied, the first of them because x: it changed; copy it again".into(),
+                exit::LOCAL_FILE
+            ))
         );
+    }
+
+    #[test]
+    fn bytes_that_were_lost_here_are_not_the_paths_fault() {
+        let mut balance = Balance::default();
+        balance.on_objection(&objection(0, Fate::Differs), 5);
+        balance.on_tally(Tally { placed: 0, refused: 0, failed: 1 });
+        assert_eq!(balance.verdict().map(|(_, code)| code), Some(exit::NOT_VERIFIED));
+        balance.on_spoiled("f changed while it was read".into());
+        let verdict = ("not copied: f changed while it was read".into(), exit::LOCAL_FILE);
+        assert_eq!(balance.verdict(), Some(verdict));
+    }
+
+    #[test]
+    fn what_was_read_for_nothing_does_not_count_as_copied() {
+        let read = |size| FileDigest::Read { size, blake3: [7; 32], sha256: None };
+        let mut balance = Balance::default();
+        balance.on_digest(0, read(100), String::new);
+        balance.on_objection(&objection(1, Fate::Refused), 50);
+        balance.on_digest(1, FileDigest::Skipped, String::new);
+        balance.on_tally(Tally { placed: 1, refused: 1, failed: 0 });
+        assert_eq!((balance.copied(), balance.single_digests()), (100, Some(([7; 32], None))));
+        balance.on_digest(2, read(30), String::new);
+        balance.on_objection(&objection(2, Fate::Refused), 30);
+        assert_eq!((balance.copied(), balance.single_digests()), (100, None), "whose digest that was is forgotten");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Sending;
 use super::balance::Balance;
+use super::silence::Silence;
 use crate::app::copy::{Guest, connect};
 use crate::app::exit;
 use crate::chunker::answers::AnswerReader;
@@ -9,6 +10,7 @@ use crate::chunker::manifest::Kind;
 use crate::chunker::request::Existing;
 use crate::io::clock;
 use crate::io::driver;
+use crate::io::events::windowed::UploadNote;
 use crate::io::events::{Note, Report};
 use crate::io::identity::{ConfigFolder, IdentityError, Role};
 use crate::io::processor::preferred_cipher;
@@ -39,14 +41,25 @@ pub struct SendPlan {
     pub destination: String,
     /// What becomes of files that are there.
     pub existing: Existing,
+    /// Also make each file's SHA-256.
+    pub sha256: bool,
     /// Which congestion control.
     pub choice: Choice,
     /// Give up after this long without an answer.
     pub timeout: Duration,
+    /// Give up after this long without a first answer.
+    pub first_timeout: Duration,
     /// Where keys are, if not in the user's own folder.
     pub config_dir: Option<PathBuf>,
     /// Where what happens is written down.
     pub qlog: Option<QlogWriter>,
+}
+
+impl SendPlan {
+    /// Whether there may be more than one file.
+    pub(super) fn is_many(&self) -> bool {
+        self.sources.len() > 1 || self.recursive
+    }
 }
 
 /// Copies; gives the exit code, after everything worth telling was told to `report`.
@@ -112,8 +125,11 @@ fn run(
     wire: &mut Wire,
     (report, interrupt): (&mut dyn Report, Interrupt),
 ) -> io::Result<u8> {
+    if let Some(text) = wire.buffer_hint() {
+        report.note(&Note::Uploading(UploadNote::Hint { text }))?;
+    }
     let waker = wire.waker();
-    let feed = Feed::new(sources.read_ahead(false, move || waker.wake())?, plan.existing);
+    let feed = Feed::new(sources.read_ahead(plan.sha256, move || waker.wake())?, plan.existing);
     let now = clock::now();
     let (call_seed, seed) = (random()?, random()?);
     let Beginning { peers, opening, chosen, rtt, began } = beginning;
@@ -124,7 +140,7 @@ fn run(
         cipher: preferred_cipher(),
         opening,
         rtt,
-        timeout: plan.timeout,
+        timeout: plan.first_timeout,
         seed: call_seed,
     };
     let sending = upload::Sending { choice: plan.choice, mtu_max: MAX_DATAGRAM, timeout: plan.timeout, seed };
@@ -148,6 +164,7 @@ fn run(
         began,
         is_invited,
         told_at: None,
+        silence: Silence::default(),
         balance,
         answers: AnswerReader::new(),
         is_connected: false,

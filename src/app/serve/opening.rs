@@ -10,12 +10,18 @@ use crate::packet::MAX_DATAGRAM;
 use crate::session::handshake::server;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
-/// A harbour with the key from the folder that was `chosen`, or from the user's; the limits are those of `endpoint`.
+/// A harbour with the key from the folder that was `chosen`, or from the user's; the limits are those of `endpoint`, but for the
+/// `timeout` after which a silent transfer is given up.
 ///
 /// # Errors
 /// When the system gives no random bytes; within, why there is no key.
-pub fn open_harbour(chosen: Option<&Path>, endpoint: &endpoint::Config) -> io::Result<Result<Harbour, IdentityError>> {
+pub fn open_harbour(
+    chosen: Option<&Path>,
+    endpoint: &endpoint::Config,
+    timeout: Duration,
+) -> io::Result<Result<Harbour, IdentityError>> {
     let key = match ConfigFolder::open(chosen).and_then(|folder| folder.private_key(Role::Server)) {
         Ok(key) => key,
         Err(error) => return Ok(Err(error)),
@@ -23,7 +29,7 @@ pub fn open_harbour(chosen: Option<&Path>, endpoint: &endpoint::Config) -> io::R
     let limits = harbour::Config {
         max_transfers: endpoint.max_sessions,
         max_transfers_per_network: endpoint.max_sessions_per_address,
-        timeout: endpoint.idle_timeout,
+        timeout,
         mtu_max: MAX_DATAGRAM,
         seed: random()?,
     };

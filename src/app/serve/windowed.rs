@@ -178,8 +178,8 @@ impl Unloading {
         }
         known.told_at = Some(now);
         let (bytes, size) = (known.received, known.size());
-        let progress = Progress { id: shown(id), bytes, size, retransmissions: 0, rtt_ms: None, loss: None };
-        report.note(&Note::Progress(progress))
+        let is_open = known.contents.as_ref().is_none_or(|contents| contents.bytes.is_none());
+        report.note(&Note::Progress(Progress { id: shown(id), bytes, size, is_open, ..Progress::default() }))
     }
 
     fn tell_objection(

@@ -1,7 +1,63 @@
-//! What is told of a windowed transfer that ended, besides what is told of all.
+//! What is told of windowed transfers, besides what is told of all.
 
+use super::Volume;
+use crate::name::Printable;
 use indicatif::DecimalBytes;
 use serde::Serialize;
+
+/// What happened to an upload.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum UploadNote {
+    /// A file was read.
+    Digest {
+        /// Its name there.
+        name: String,
+        /// SHA-256 of its content, in hexadecimal.
+        sha256: String,
+    },
+    /// The server does not answer.
+    Silent {
+        /// For so many seconds.
+        seconds: u64,
+        /// After so many the transfer is given up.
+        patience: u64,
+    },
+    /// The server answers again.
+    Answering {
+        /// After so many seconds.
+        seconds: u64,
+    },
+    /// What could make this machine faster.
+    Hint {
+        /// In a sentence.
+        text: String,
+    },
+}
+
+impl UploadNote {
+    pub(super) fn sentence(&self) -> String {
+        match self {
+            // As sha256sum prints it, and checks it.
+            UploadNote::Digest { name, sha256 } => format!("{sha256}  {}", Printable(name)),
+            UploadNote::Silent { seconds, patience } => {
+                format!("no answer for {seconds} s; waiting up to {patience} s")
+            }
+            UploadNote::Answering { seconds } => format!("an answer again after {seconds} s; it goes on"),
+            UploadNote::Hint { text } => text.clone(),
+        }
+    }
+
+    /// Whether a person who wants to read so much is told.
+    pub fn is_told(&self, volume: Volume) -> bool {
+        match self {
+            UploadNote::Hint { .. } => volume == Volume::Verbose,
+            UploadNote::Digest { .. } | UploadNote::Silent { .. } | UploadNote::Answering { .. } => {
+                volume != Volume::Quiet
+            }
+        }
+    }
+}
 
 /// How many files came to rest, and, at a client, what the path was like.
 #[derive(Clone, Debug, Serialize)]
@@ -33,7 +89,7 @@ pub struct PathNote {
 
 impl WindowedNote {
     /// What follows the size and the rate in the closing line.
-    pub(super) fn sentence(&self, rtt_ms: Option<f64>) -> String {
+    pub(super) fn sentence(&self, rtt_ms: Option<f64>, sha256: Option<&str>) -> String {
         let mut text = match self.files {
             1 => String::new(),
             files => format!(", {files} files"),
@@ -51,6 +107,9 @@ impl WindowedNote {
         text += ", verified";
         if let Some(blake3) = &self.blake3 {
             text += &format!(", blake3 {blake3}");
+        }
+        if let Some(sha256) = sha256 {
+            text += &format!(", sha256 {sha256}");
         }
         text
     }

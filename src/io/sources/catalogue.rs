@@ -37,7 +37,7 @@ pub(super) struct Catalogue {
     walk: Option<(Walk, ManifestWriter)>,
     pub(super) manifest: Spool,
     pub(super) layout: Layout,
-    /// For each entry: whether links are followed, its state, its path.
+    /// For each entry: whether links are followed, its state, its name there and its path.
     locations: Records,
     pub(super) stream: Option<Arc<Stream>>,
 }
@@ -55,6 +55,17 @@ pub(super) struct Location {
     pub(super) path: PathBuf,
     pub(super) follow: bool,
     pub(super) state: FileState,
+}
+
+/// What is known of an entry, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// Its name at the other side.
+    pub name: String,
+    /// Where it is here.
+    pub path: String,
+    /// How many bytes it has, if that was known before it was read.
+    pub size: u64,
 }
 
 /// What holds a part of the byte space.
@@ -86,7 +97,9 @@ impl Catalogue {
             Some(Step::Refused(refusal)) => Ok(Some(Found::Refused(refusal))),
             Some(Step::Found { entry, path, follow, state }) => {
                 let flags = u8::from(follow) | u8::from(entry.kind == Kind::Folder) << 1;
-                let location = [&[flags][..], &state.to_bytes(), path.as_os_str().as_bytes()].concat();
+                let name = entry.path.as_str().as_bytes();
+                let length = u16::try_from(name.len()).unwrap_or_default().to_be_bytes();
+                let location = [&[flags][..], &state.to_bytes(), &length, name, path.as_os_str().as_bytes()].concat();
                 Ok(Some(match self.add(&entry, &location)? {
                     Ok(number) => Found::Entry { number, entry },
                     Err(error) => Found::Refused(Refusal { path, reason: RefusalReason::TooMuch(error.to_string()) }),
@@ -100,10 +113,24 @@ impl Catalogue {
     pub(super) fn location(&mut self, entry: u32) -> io::Result<Location> {
         let bytes = self.locations.get(entry)?.unwrap_or_default();
         let mut cursor = Cursor::new(bytes);
-        let (Some(flags), Some(state)) = (cursor.byte(), FileState::read(&mut cursor)) else {
+        let (Some(flags), Some(state), Some(_)) = (cursor.byte(), FileState::read(&mut cursor), read_name(&mut cursor))
+        else {
             return Err(io::Error::other(format!("entry {entry} is not in the table")));
         };
         Ok(Location { path: PathBuf::from(OsStr::from_bytes(cursor.rest())), follow: flags & 1 != 0, state })
+    }
+
+    /// What is known of an entry; of a stream and of what is not in the table nothing but its number.
+    pub(super) fn describe(&mut self, entry: u32) -> Described {
+        let range = self.layout.range(entry).filter(|_| !self.is_stream(entry));
+        let size = range.map_or(0, |range| range.end - range.start);
+        let mut parse = || {
+            let mut cursor = Cursor::new(self.locations.get(entry).ok()??);
+            let (_, _, name) = (cursor.byte()?, FileState::read(&mut cursor)?, read_name(&mut cursor)?);
+            Some((String::from_utf8_lossy(name).into_owned(), String::from_utf8_lossy(cursor.rest()).into_owned()))
+        };
+        let (name, path) = parse().unwrap_or_else(|| ("-".into(), "-".into()));
+        Described { name, path, size }
     }
 
     /// Whether an entry is a folder, and so has no bytes and no digest.
@@ -166,6 +193,11 @@ impl Catalogue {
         self.manifest.append(&bytes)?;
         Ok(Some(Found::End(summary)))
     }
+}
+
+fn read_name<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
+    let length = cursor.array().map(u16::from_be_bytes)?;
+    cursor.take(length.into())
 }
 
 /// What new files usually get; the other side's umask takes its part of it.

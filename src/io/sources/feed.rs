@@ -1,7 +1,7 @@
 //! What an upload takes its bytes from: the request, the manifest and the digests as one stream, and the files. Nothing here waits
 //! for a disk, unless lost bytes must be read again.
 
-use super::catalogue::Found;
+use super::catalogue::{Described, Found};
 use super::read_ahead::ReadAhead;
 use crate::chunker::digests::{DigestWriter, FileDigest};
 use crate::chunker::request::{Existing, request};
@@ -106,6 +106,11 @@ impl Feed {
     /// The receiver does not want this entry. Gives which of the bytes that were told of will not be sent any more.
     pub fn skip(&mut self, entry: u32) -> Option<Range<u64>> {
         self.ahead.skip(entry)
+    }
+
+    /// What is known of an entry.
+    pub fn describe(&self, entry: u32) -> Described {
+        self.ahead.describe(entry)
     }
 
     /// Why a file that was read could not be read again, if that was so.
@@ -231,5 +236,41 @@ mod tests {
             count += 1;
         }
         assert!(digests.is_at_end() && count == 3);
+    }
+
+    #[test]
+    fn lost_bytes_that_cannot_be_read_again_are_zeros_and_why_is_kept() {
+        let spoil: [fn(&std::path::Path); 2] =
+            [|path| fs::remove_file(path).expect("our file"), |path| fs::write(path, b"short").expect("our file")];
+        for spoil in spoil {
+            let root = tempfile::tempdir().expect("a folder");
+            let path = root.path().join("large");
+            // More than is kept in memory.
+            fs::write(&path, vec![7; 24 << 20]).expect("a file");
+            let sources =
+                Sources::gather_with(std::slice::from_ref(&path), false, "to", Box::new(io::empty())).expect("sources");
+            let (waker, woken) = channel();
+            let ahead = sources.read_ahead(false, move || waker.send(()).unwrap_or_default()).expect("a thread");
+            let (mut feed, mut sent, mut piece) = (Feed::new(ahead, Existing::Keep), 0, vec![0; 1 << 20]);
+            while !feed.is_complete() {
+                match feed.poll().expect("tables") {
+                    Some(News::Available(end)) => {
+                        while sent < end {
+                            assert!(feed.read(Space::Data, sent, &mut piece));
+                            sent += 1 << 20;
+                        }
+                    }
+                    Some(_) => {}
+                    None if feed.is_complete() => {}
+                    None => woken.recv_timeout(Duration::from_secs(20)).expect("more"),
+                }
+            }
+            spoil(&path);
+            let mut lost = [1; 100];
+            assert!(feed.read(Space::Data, (24 << 20) - 100, &mut lost) && lost == [7; 100], "it is still in memory");
+            assert_eq!(feed.spoiled(), None);
+            assert!(feed.read(Space::Data, 0, &mut lost) && lost == [0; 100]);
+            assert!(feed.spoiled().is_some_and(|reason| reason.contains("large")), "{:?}", feed.spoiled());
+        }
     }
 }

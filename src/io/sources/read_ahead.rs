@@ -3,19 +3,20 @@
 //! What it read stays in a ring of blocks, of which the oldest makes room when the other side has taken it. Lost bytes that fell
 //! out of the ring are read from their file again.
 
+mod board;
+mod hashes;
 mod ring;
 
-use self::ring::{Block, Ring};
-use super::catalogue::{Found, Shared, lock};
+use self::board::{Board, State, Stopped};
+use self::hashes::Hashes;
+use self::ring::Block;
+use super::catalogue::{Described, Found, Shared, lock};
 use super::reader::{ReadError, Reader};
 use super::stream::Stream;
 use crate::chunker::digests::FileDigest;
-use crate::ranges::RangeSet;
-use sha2::{Digest as _, Sha256};
-use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// Sources that are read ahead of who sends them. Dropped, it waits for its thread, which stops at its next block.
@@ -27,32 +28,6 @@ pub struct ReadAhead {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What both threads see.
-struct Board {
-    state: Mutex<State>,
-    /// Room was made, or there is no more to do.
-    moved: Condvar,
-    wake: Box<dyn Fn() + Send + Sync>,
-}
-
-#[derive(Default)]
-struct State {
-    ring: Ring,
-    found: VecDeque<Found>,
-    digests: VecDeque<(u32, FileDigest)>,
-    /// Entries that the receiver does not want.
-    unwanted: RangeSet,
-    /// Bytes that are not to be sent: of entries that nobody wants, and of those that cannot be read.
-    void: RangeSet,
-    /// Everything below is in the ring, was in it, or is void.
-    ready: u64,
-    is_at_end: bool,
-    failed: Option<io::Error>,
-    is_stopped: bool,
-    /// The thread sleeps until something is moved.
-    is_waiting: bool,
-}
-
 impl ReadAhead {
     /// Starts to read; `wake` is called when there is more to see.
     pub(super) fn start(
@@ -61,8 +36,7 @@ impl ReadAhead {
         sha256: bool,
         wake: Box<dyn Fn() + Send + Sync>,
     ) -> io::Result<Self> {
-        let board = Board { state: Mutex::default(), moved: Condvar::new(), wake };
-        let board = Arc::new(board);
+        let board = Arc::new(Board::new(wake));
         let ahead = Ahead {
             reader: Reader::new(Arc::clone(&catalogue)),
             catalogue: Arc::clone(&catalogue),
@@ -132,12 +106,17 @@ impl ReadAhead {
         if taken > 0 { Ok(taken) } else { self.reader.read_at(offset, out) }
     }
 
-    /// The receiver does not want this entry: it is not read, unless that happened already. Gives which of the bytes that are
-    /// there will not be sent any more.
+    /// The receiver does not want this entry: it is not read, unless that happened already or is as cheap. Gives which of the bytes
+    /// that are there will not be sent any more.
     pub fn skip(&mut self, entry: u32) -> Option<Range<u64>> {
         let mut state = self.board.lock();
         state.unwanted.insert(u64::from(entry)..u64::from(entry).saturating_add(1));
-        let range = lock(&self.catalogue).layout.range(entry);
+        if state.pulled == Some(entry) {
+            // Nobody waits for what a pipe may bring. It is the last entry, so that was all.
+            state.digests.push_back((entry, FileDigest::Skipped));
+            (state.is_stopped, state.is_at_end) = (true, true);
+        }
+        let range = lock(&self.catalogue).layout.range(entry).filter(|range| !is_tiny(range));
         // What was read of it is not sent any more. The thread skips the rest when it comes to it.
         let there =
             range.filter(|range| range.start < state.ready).map(|range| range.start..range.end.min(state.ready));
@@ -147,6 +126,11 @@ impl ReadAhead {
         drop(state);
         self.board.moved.notify_all();
         there
+    }
+
+    /// What is known of an entry.
+    pub fn describe(&self, entry: u32) -> Described {
+        lock(&self.catalogue).describe(entry)
     }
 
     /// Why it cannot go on at all, if that is so: our own table cannot be kept.
@@ -168,20 +152,6 @@ impl Drop for ReadAhead {
     }
 }
 
-impl Board {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Wakes the thread if it waits and something has moved: once, and not each time while it gets up.
-    fn nudge(&self, mut state: MutexGuard<'_, State>, has_moved: bool) {
-        if has_moved && std::mem::take(&mut state.is_waiting) {
-            drop(state);
-            self.moved.notify_all();
-        }
-    }
-}
-
 /// The thread's side.
 struct Ahead {
     catalogue: Shared,
@@ -192,9 +162,6 @@ struct Ahead {
     block: Block,
     filled: usize,
 }
-
-/// The reader is not wanted any more.
-struct Stopped;
 
 impl Ahead {
     fn run(mut self) {
@@ -238,7 +205,7 @@ impl Ahead {
                 if is_known {
                     break;
                 }
-                if self.wait(|state| state.found.len() <= FOUND_MAX / 2).is_err() {
+                if self.board.wait(|state| state.found.len() <= FOUND_MAX / 2).is_err() {
                     return Ok(false);
                 }
             }
@@ -255,11 +222,11 @@ impl Ahead {
         if is_folder {
             return Ok(());
         }
-        let mut hashes = Hashes { blake3: blake3::Hasher::new(), sha256: self.sha256.then(Sha256::new) };
+        let mut hashes = Hashes::new(self.sha256);
         let mut offset = 0;
         let mut trouble = None;
         while trouble.is_none() && range.start.saturating_add(offset) < range.end {
-            if self.is_unwanted(entry) {
+            if self.is_unwanted(entry, stream.is_some())? && (self.block.bytes.is_empty() || !is_tiny(&range)) {
                 trouble = Some(FileDigest::Skipped);
                 break;
             }
@@ -276,7 +243,9 @@ impl Ahead {
         if trouble.is_some() && stream.is_none() {
             self.leave_out(range.start.saturating_add(offset)..range.end)?;
         }
-        let digest = trouble.unwrap_or_else(|| hashes.digest(offset));
+        // Read or not, nobody wants it.
+        let is_unwanted = trouble.is_none() && self.is_unwanted(entry, false)?;
+        let digest = trouble.or(is_unwanted.then_some(FileDigest::Skipped)).unwrap_or_else(|| hashes.digest(offset));
         self.board.lock().digests.push_back((entry, digest));
         Ok(())
     }
@@ -308,8 +277,15 @@ impl Ahead {
         read
     }
 
-    fn is_unwanted(&self, entry: u32) -> bool {
-        self.board.lock().unwanted.contains(entry.into())
+    /// Whether nobody wants an entry. If somebody does and it `is_pulled`, only [`ReadAhead::skip`] ends it from here on.
+    fn is_unwanted(&self, entry: u32, is_pulled: bool) -> Result<bool, Stopped> {
+        let mut state = self.board.lock();
+        if state.is_stopped {
+            return Err(Stopped);
+        }
+        let is_unwanted = state.unwanted.contains(entry.into());
+        state.pulled = (is_pulled && !is_unwanted).then_some(entry);
+        Ok(is_unwanted)
     }
 
     /// Leaves bytes out: nobody reads them, nobody sends them.
@@ -324,7 +300,8 @@ impl Ahead {
         Ok(())
     }
 
-    /// Puts the block into the ring, as soon as there is room.
+    /// Puts the block into the ring, as soon as there is room. The walk goes on meanwhile: if a file is withdrawn, what lies behind it
+    /// may have to wait until the other side knows, and it learns that behind the last name.
     fn hand_over(&mut self) -> Result<(), Stopped> {
         if self.filled == 0 {
             return Ok(());
@@ -334,52 +311,55 @@ impl Ahead {
         let mut block = std::mem::replace(&mut self.block, Block { start: end, bytes: Vec::new() });
         // What it costs is what it has; a stream often yields little at a time.
         block.bytes.shrink_to_fit();
-        let mut state = self.wait(|State { ring, void, .. }| ring.make_room(&block, void))?;
-        state.ready = end;
-        state.ring.push(block);
-        let spare = state.ring.take_spare();
-        drop(state);
-        self.block.bytes = spare;
+        if block.bytes.is_empty() {
+            return Ok(());
+        }
+        loop {
+            let is_complete = lock(&self.catalogue).is_complete();
+            let mut has_room = false;
+            let mut state = self.board.wait(|State { ring, void, found, .. }| {
+                has_room = ring.make_room(&block, void);
+                has_room || !is_complete && found.len() < FOUND_MAX
+            })?;
+            if has_room {
+                state.ready = end;
+                state.ring.push(block);
+                self.block.bytes = state.ring.take_spare();
+                drop(state);
+                (self.board.wake)();
+                return Ok(());
+            }
+            drop(state);
+            self.walk_on()?;
+        }
+    }
+
+    /// Walks a little further.
+    fn walk_on(&mut self) -> Result<(), Stopped> {
+        for _ in 0..STEPS {
+            let step = lock(&self.catalogue).advance();
+            let mut state = self.board.lock();
+            match step {
+                Ok(None) => break,
+                Ok(found) => state.found.extend(found),
+                Err(error) => {
+                    state.failed = Some(error);
+                    return Err(Stopped);
+                }
+            }
+        }
         (self.board.wake)();
         Ok(())
     }
-
-    /// Waits until something is so.
-    fn wait(&self, mut is_so: impl FnMut(&mut State) -> bool) -> Result<MutexGuard<'_, State>, Stopped> {
-        let mut state = self.board.lock();
-        loop {
-            if state.is_stopped {
-                return Err(Stopped);
-            }
-            if is_so(&mut state) {
-                return Ok(state);
-            }
-            state.is_waiting = true;
-            state = self.board.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.is_waiting = false;
-        }
-    }
 }
 
-/// The digests of one file as it is read.
-struct Hashes {
-    blake3: blake3::Hasher,
-    sha256: Option<Sha256>,
+/// Whether to leave bytes out would cost more than to send them: it splits the packet that they would be in.
+fn is_tiny(range: &Range<u64>) -> bool {
+    range.end.saturating_sub(range.start) < PACKET
 }
 
-impl Hashes {
-    fn update(&mut self, bytes: &[u8]) {
-        self.blake3.update(bytes);
-        if let Some(sha256) = &mut self.sha256 {
-            sha256.update(bytes);
-        }
-    }
-
-    fn digest(self, size: u64) -> FileDigest {
-        let sha256 = self.sha256.map(|sha256| sha256.finalize().into());
-        FileDigest::Read { size, blake3: self.blake3.finalize().into(), sha256 }
-    }
-}
+/// What a packet carries on most paths, in bytes.
+const PACKET: u64 = 1400;
 
 /// Bytes that are handed over at once.
 const BLOCK: usize = 1024 * 1024;

@@ -303,9 +303,8 @@ impl Client {
         self.due = Some(now + self.repeat_after());
     }
 
-    /// A lost datagram of the handshake holds everything up, and a copy of it is one packet: so it is repeated sooner than
-    /// a time-out would be due, after one and a half round trips. The last message sooner still, beside the first of the
-    /// packets that nobody can open without it.
+    /// What is lost here holds everything up, and a copy is one packet: it is repeated sooner than a time-out would be due. The
+    /// last message sooner still, beside the first packets, which nobody can open without it.
     fn repeat_after(&self) -> Duration {
         let usual = self.rtt.timeout(self.timeouts).min(REPEAT_AFTER_MAX);
         match (&self.state, self.rtt.smoothed(), self.timeouts) {
@@ -381,8 +380,7 @@ fn read_payload(payload: &[u8]) -> Option<(ConnectionId, ExpectedReset, Vec<u8>)
 /// The most bytes of frames in the third message: what 1200 bytes leave beside a sealed key of 48 bytes and a tag of 16.
 pub const FIRST_FRAMES_MAX: usize = NOISE_MAX - 48 - 16;
 
-/// As towards a server of ours in the checked mode (`stop_and_wait/transfer.rs`), but for the first question: a server keeps nothing
-/// for it, so a copy that was not needed costs its way alone, while a lost one costs a person that much more waiting.
+/// As towards a server of ours in the checked mode (`stop_and_wait/transfer.rs`), but for the first question: a copy costs little.
 const LIMITS: Limits = Limits {
     initial: Duration::from_millis(250),
     min: Duration::from_millis(20),

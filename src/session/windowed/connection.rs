@@ -35,6 +35,7 @@ pub struct Connection {
     keeps_alive: bool,
     last_heard: Instant,
     last_asked: Instant,
+    unanswered: Option<Instant>,
     /// Packets in a row that only acknowledged.
     acks_alone: u32,
     responses: VecDeque<[u8; 8]>,
@@ -62,6 +63,7 @@ impl Connection {
             keeps_alive,
             last_heard: takeoff.now,
             last_asked: takeoff.now,
+            unanswered: None,
             acks_alone: 0,
             responses: VecDeque::new(),
             closing: None,
@@ -86,6 +88,11 @@ impl Connection {
         &mut self.watch
     }
 
+    /// Since when what was asked waits for anything to be heard.
+    pub fn unanswered(&self) -> Option<Instant> {
+        self.unanswered
+    }
+
     /// A packet with this header came. Its new bytes go to `sink`; what is wrong with it is dropped without a word.
     ///
     /// # Errors
@@ -105,7 +112,7 @@ impl Connection {
         let frames = self.opener.open(header, number, packet, now)?;
         self.replay.mark(number);
         self.watch.on_received(header, number, bytes, frames, now);
-        self.last_heard = now;
+        (self.last_heard, self.unanswered) = (now, None);
         if let Some(closing) = &mut self.closing {
             closing.is_mute |= Frames::new(frames).any(|frame| matches!(frame, Ok(Frame::Close { .. })));
             closing.is_due = !closing.is_mute;
@@ -355,6 +362,7 @@ impl Connection {
         self.acks_alone = if ack_eliciting { 0 } else { self.acks_alone + 1 };
         if ack_eliciting {
             self.last_asked = now;
+            self.unanswered.get_or_insert(now);
         }
         let content = Content { carried, acknowledged: acknowledged.map(|range| (range.start, range.end)) };
         let (is_mtu_probe, is_markable) = (intent.mtu_probe.is_some(), self.flight.is_markable());

@@ -27,6 +27,7 @@ pub struct Outbox {
     repeated: u64,
     /// Where the bytes end of which no copy was sent as a precaution; `None` while that is not wanted.
     uncopied: Option<u64>,
+    void: u64,
 }
 
 impl Outbox {
@@ -43,6 +44,7 @@ impl Outbox {
             limit: 0,
             repeated: 0,
             uncopied: None,
+            void: 0,
         }
     }
 
@@ -96,6 +98,12 @@ impl Outbox {
         self.acked.insert(range);
     }
 
+    /// These bytes are never to be sent: they are as good as there.
+    pub fn on_void(&mut self, range: Range<u64>) {
+        self.lost.remove(range.clone());
+        self.void = self.void.saturating_add(self.acked.insert(range));
+    }
+
     /// A packet with these bytes is lost: what did not arrive with another one is sent again.
     pub fn on_lost(&mut self, range: Range<u64>) {
         for gap in self.acked.gaps(range.start..range.end.min(self.next)) {
@@ -142,7 +150,12 @@ impl Outbox {
         self.repeated
     }
 
-    /// How many bytes the peer has.
+    /// How many bytes were never to be sent.
+    pub fn void(&self) -> u64 {
+        self.void
+    }
+
+    /// How many bytes the peer has, or need not have.
     pub fn acked(&self) -> u64 {
         self.acked.total()
     }
@@ -252,6 +265,16 @@ mod tests {
         outbox.on_lost(15..16);
         outbox.on_acked(0..30);
         assert_eq!((outbox.next(9), outbox.has_all(30), outbox.has_all(31)), (None, true, false));
+    }
+
+    #[test]
+    fn what_is_never_to_be_sent_counts_once_and_not_if_the_peer_has_it_already() {
+        let mut outbox = outbox(&[], 100);
+        assert_eq!(outbox.next(10), Some(0..10));
+        outbox.on_acked(0..10);
+        outbox.on_void(5..40);
+        outbox.on_void(30..50);
+        assert_eq!((outbox.void(), outbox.acked(), outbox.next(100)), (40, 50, Some(50..100)));
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Streams {
     /// These bytes are never to be sent: they are as good as there.
     pub fn on_void(&mut self, space: Space, range: Range<u64>) {
         if let Some(outbox) = slot(&mut self.out, space) {
-            outbox.on_acked(range);
+            outbox.on_void(range);
         }
     }
 

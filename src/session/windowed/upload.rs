@@ -62,6 +62,10 @@ pub struct Stats {
     pub counts: Counts,
     /// Bytes of files that the server has.
     pub acknowledged: u64,
+    /// Bytes of files that are not to be sent, and that it has not.
+    pub void: u64,
+    /// Since when nothing was heard of what waits for an answer.
+    pub unanswered: Option<Instant>,
     /// Bytes of files that were sent again.
     pub repeated: u64,
     /// The smoothed round trip.
@@ -311,9 +315,12 @@ impl<S: Source> Upload<S> {
         let (counts, rtt, packet_size) = (flight.counts(), flight.rtt().smoothed(), flight.packet_size());
         let (pacing_rate, window) = (flight.congestion().pacing_rate(), flight.congestion().window());
         let outbox = connection.streams().outbox(Space::Data);
-        let (acknowledged, repeated) = outbox.map_or((0, 0), |outbox| (outbox.acked(), outbox.repeated()));
+        let (acked, void, repeated) =
+            outbox.map_or((0, 0, 0), |outbox| (outbox.acked(), outbox.void(), outbox.repeated()));
+        let (acknowledged, rtt) = (acked.saturating_sub(void), Some(rtt));
         let is_blocked = outbox.is_some_and(Outbox::is_blocked);
-        Stats { counts, acknowledged, repeated, rtt: Some(rtt), packet_size, pacing_rate, window, is_blocked }
+        let unanswered = connection.unanswered();
+        Stats { counts, acknowledged, void, unanswered, repeated, rtt, packet_size, pacing_rate, window, is_blocked }
     }
 
     fn on_available(&mut self, space: Space, end: u64) {

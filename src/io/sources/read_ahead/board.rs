@@ -1,0 +1,75 @@
+//! What the thread that reads ahead and those whom it reads for tell each other.
+
+use super::ring::Ring;
+use crate::chunker::digests::FileDigest;
+use crate::io::sources::catalogue::Found;
+use crate::ranges::RangeSet;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// What both sides see.
+pub(super) struct Board {
+    state: Mutex<State>,
+    /// Room was made, or there is no more to do.
+    pub(super) moved: Condvar,
+    pub(super) wake: Box<dyn Fn() + Send + Sync>,
+}
+
+/// How far it is.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) ring: Ring,
+    pub(super) found: VecDeque<Found>,
+    pub(super) digests: VecDeque<(u32, FileDigest)>,
+    /// Entries that the receiver does not want.
+    pub(super) unwanted: RangeSet,
+    /// Bytes that are not to be sent: of entries that nobody wants, and of those that cannot be read.
+    pub(super) void: RangeSet,
+    /// The stream that is being read, which may keep the thread for ever.
+    pub(super) pulled: Option<u32>,
+    /// Everything below is in the ring, was in it, or is void.
+    pub(super) ready: u64,
+    pub(super) is_at_end: bool,
+    pub(super) failed: Option<io::Error>,
+    pub(super) is_stopped: bool,
+    /// The thread sleeps until something is moved.
+    is_waiting: bool,
+}
+
+/// The reader is not wanted any more.
+pub(super) struct Stopped;
+
+impl Board {
+    pub(super) fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
+        Self { state: Mutex::default(), moved: Condvar::new(), wake }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the thread if it waits and something has moved: once, and not each time while it gets up.
+    pub(super) fn nudge(&self, mut state: MutexGuard<'_, State>, has_moved: bool) {
+        if has_moved && std::mem::take(&mut state.is_waiting) {
+            drop(state);
+            self.moved.notify_all();
+        }
+    }
+
+    /// Waits until something is so.
+    pub(super) fn wait(&self, mut is_so: impl FnMut(&mut State) -> bool) -> Result<MutexGuard<'_, State>, Stopped> {
+        let mut state = self.lock();
+        loop {
+            if state.is_stopped {
+                return Err(Stopped);
+            }
+            if is_so(&mut state) {
+                return Ok(state);
+            }
+            state.is_waiting = true;
+            state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.is_waiting = false;
+        }
+    }
+}
