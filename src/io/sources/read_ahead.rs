@@ -226,8 +226,10 @@ impl Ahead {
         let mut offset = 0;
         let mut trouble = None;
         while trouble.is_none() && range.start.saturating_add(offset) < range.end {
-            if self.is_unwanted(entry, stream.is_some())? && (self.block.bytes.is_empty() || !is_tiny(&range)) {
+            if self.is_unwanted(entry, stream.is_some())? && (self.filled == 0 || !is_tiny(&range)) {
                 trouble = Some(FileDigest::Skipped);
+                // That which waits to be handed over as well.
+                self.board.lock().void.insert(range.clone());
                 break;
             }
             match self.read_some(entry, offset, &range, stream.as_deref(), &mut hashes) {

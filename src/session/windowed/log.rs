@@ -6,6 +6,7 @@ pub use event::{
     Content, End, Entry, Event, Item, Metric, Part, Purpose, Settings, Side, State, Timer, TimerChange, Trigger,
 };
 
+use crate::session::handshake::Failure;
 use std::time::Instant;
 
 /// The observations of one connection, or of several, in the order in which they were made. What a slow reader leaves is dropped and
@@ -53,6 +54,20 @@ impl Log {
             self.entries.truncate(whole);
             self.dropped += 1;
         }
+    }
+
+    /// There was no handshake.
+    pub fn tell_failure(&mut self, failure: &Failure) {
+        let (trigger, reason) = match failure {
+            Failure::NoAnswer { unreachable: true, .. } => ("handshake_timeout", "the port is closed"),
+            Failure::NoAnswer { .. } => ("handshake_timeout", "no genuine answer came"),
+            Failure::NotConfirmed => ("handshake_timeout", "the server fell silent in the handshake"),
+            Failure::OtherVersion(_) => ("version_mismatch", "the server speaks another version"),
+            Failure::OtherKey { .. } => ("error", "the server has another key"),
+        };
+        let (by, reason) = (Side::Local, reason.to_owned());
+        self.tell(Event::Closed(Box::new(End { by, code: None, reason, trigger })));
+        self.reach(State::Closed);
     }
 
     /// The connection came further.

@@ -350,7 +350,7 @@ impl<S: Source> Upload<S> {
                 }
                 handshake::Event::Over(failure) => {
                     if let Some(log) = self.log() {
-                        tell_failure(&failure, log);
+                        log.tell_failure(&failure);
                     }
                     self.events.push_back(Event::Failed(failure));
                 }
@@ -380,19 +380,6 @@ impl<S: Source> Upload<S> {
         }
         self.events.extend(over.map(Event::Over));
     }
-}
-
-fn tell_failure(failure: &Failure, log: &mut Log) {
-    let (trigger, reason) = match failure {
-        Failure::NoAnswer { unreachable: true, .. } => ("handshake_timeout", "the port is closed"),
-        Failure::NoAnswer { .. } => ("handshake_timeout", "no genuine answer came"),
-        Failure::NotConfirmed => ("handshake_timeout", "the server fell silent in the handshake"),
-        Failure::OtherVersion(_) => ("version_mismatch", "the server speaks another version"),
-        Failure::OtherKey { .. } => ("error", "the server has another key"),
-    };
-    let (by, reason) = (Side::Local, reason.to_owned());
-    log.tell(log::Event::Closed(Box::new(log::End { by, code: None, reason, trigger })));
-    log.reach(State::Closed);
 }
 
 struct Answers<'a>(&'a mut Ordered);
