@@ -69,7 +69,8 @@ fn is_drawn(args: &ClientArgs) -> bool {
 }
 
 fn refuse_to_draw() -> ! {
-    let reason = "windowed transfers have too many packets for a diagram or a ladder; --trace FILE.qlog (or .sqlog) writes a qlog";
+    let reason =
+        "windowed transfers cannot be drawn, they have too many packets; --trace FILE.qlog (or .sqlog) writes a qlog";
     usage_error(&mut ClientArgs::command(), reason)
 }
 
@@ -94,14 +95,14 @@ fn windowed(args: ClientArgs) -> anyhow::Result<SendPlan> {
 
 fn run_stop_and_wait(args: ClientArgs, mode: Mode) -> anyhow::Result<u8> {
     if let Some(option) = args.windowed.used() {
-        usage_error(&mut ClientArgs::command(), &format!("{option} needs --mode windowed"));
+        usage_error(&mut ClientArgs::command(), &format!("{option} needs --mode auto or windowed"));
     }
     if args.record.qlog().is_some() {
         let reason = "a qlog is of windowed transfers: it needs --mode auto or windowed; in other modes --trace writes FILE.jsonl";
         usage_error(&mut ClientArgs::command(), reason);
     }
     let [local] = args.sources.as_slice() else {
-        usage_error(&mut ClientArgs::command(), "several files at once need --mode windowed")
+        usage_error(&mut ClientArgs::command(), "several files at once need --mode auto or windowed")
     };
     if args.remote.is_empty() {
         usage_error(&mut ClientArgs::command(), "REMOTE is empty; give the file a name there");

@@ -188,8 +188,8 @@ fn names_of_qlogs_are_for_windowed_transfers_and_others_are_not() {
     let pair = Pair::new();
     let (local, _) = pair.here.file("f", 10);
     for (mode, trace, word) in [
-        ("lab", "a.qlog", "--mode windowed"),
-        ("checked", "a.sqlog", "--mode windowed"),
+        ("lab", "a.qlog", "--mode auto or windowed"),
+        ("checked", "a.sqlog", "--mode auto or windowed"),
         ("windowed", "a.jsonl", "FILE.qlog"),
     ] {
         let trace = pair.here.at(trace);

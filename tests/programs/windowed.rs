@@ -262,7 +262,7 @@ fn nobody_there_is_exit_3_soon_and_silence_after_the_time_out() {
 fn what_only_the_windowed_mode_can_is_a_usage_error_elsewhere() {
     for more in [&["-r"][..], &["--overwrite"], &["--congestion", "cubic"], &["third"]] {
         let ended = Program::start(CLIENT, &[&["127.0.0.1:9", "--mode", "checked", "f", "g"], more].concat()).end();
-        ended.expect(2).saying("--mode windowed");
+        ended.expect(2).saying("--mode auto or windowed");
     }
     let odd = ["127.0.0.1:9", "f", "g", "--mode", "windowed"];
     for more in [&["--ladder"][..], &["--spelling", "compact"], &["--congestion", "reno"]] {
