@@ -6,7 +6,7 @@ use clap::{Args, Parser, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Copies a file to a server over UDP, and gets every byte there although the network loses, repeats, delays, reorders and
+/// Copies files to a server over UDP, and gets every byte there although the network loses, repeats, delays, reorders and
 /// corrupts packets.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "client", version, after_help = CLIENT_EXAMPLES)]
