@@ -310,6 +310,15 @@ fn a_slow_disk_holds_the_sender_back_and_nothing_breaks() {
     run(&plan, 1);
 }
 
+/// The question is repeated before the first answer can be there, and each copy brings a token: none of that is a round trip.
+#[test]
+fn a_long_path_is_not_taken_for_a_short_one() {
+    for seed in seeds(1).take(20) {
+        let outcome = run(&Plan::new("rate=100mbit,delay=500ms", 5_000_000), seed);
+        assert!(outcome.took < Duration::from_secs(12), "{:?}", outcome.took);
+    }
+}
+
 /// The rates that the windowed mode is made for, as shares of what the path can deliver. Built for speed (`cargo test --release`)
 /// the file has 100 MB and the figures are those that are asked of the whole command; otherwise it has 12 MB, and they have room.
 #[test]

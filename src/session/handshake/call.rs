@@ -87,3 +87,11 @@ pub struct Established {
     /// How the server says that it knows nothing of us any more.
     pub reset: ExpectedReset,
 }
+
+/// AES where both have instructions for it; otherwise what is fast without them.
+pub(super) fn agreed(ours: Cipher, theirs: Cipher) -> Cipher {
+    match (ours, theirs) {
+        (Cipher::Aes256Gcm, Cipher::Aes256Gcm) => Cipher::Aes256Gcm,
+        _ => Cipher::ChaCha20Poly1305,
+    }
+}

@@ -1,15 +1,13 @@
 //! The client's side of the handshake. It drives: whatever is not answered in time is sent again.
 
-use super::call::{Config, Established, Event, Failure, Opening};
+use super::call::{Config, Established, Event, Failure, Opening, agreed};
 use super::noise::Noise;
 use super::seeds::Seeds;
 use super::terms::{self, Said};
 use super::token::ExpectedReset;
 use crate::codec::Cursor;
 use crate::packet::lab::{self, Message};
-use crate::packet::windowed::{
-    Cipher, ConnectionId, Datagram, Hello, NOISE_MAX, RESET_TOKEN_LENGTH, Terms, Token, VERSION,
-};
+use crate::packet::windowed::{ConnectionId, Datagram, Hello, NOISE_MAX, RESET_TOKEN_LENGTH, Terms, Token, VERSION};
 use crate::rtt::{Limits, Rtt};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -213,17 +211,20 @@ impl Client {
 
     /// A token came. While a hello is under way with another one, it takes its place.
     fn on_token(&mut self, said: Said, token: Token, now: Instant) -> bool {
-        match &self.state {
-            State::Asking => self.measure(now),
-            State::Greeting { token: current, .. } if *current != token => {}
+        let is_first = match &self.state {
+            State::Asking => true,
+            State::Greeting { token: current, .. } if *current != token => false,
             _ => return false,
+        };
+        if is_first {
+            self.measure(now);
         }
         self.tokens_taken += 1;
         self.greet(said, token, now);
         // An address that changes with every datagram would be sent retry upon retry; then the clock decides.
         if self.tokens_taken <= TOKENS_AT_ONCE {
-            self.timeouts = 0;
-            self.first_sent = now;
+            // What answers next may answer a hello with an earlier token.
+            self.timeouts = if is_first { 0 } else { self.timeouts.max(1) };
             self.send(now);
         }
         true
@@ -340,7 +341,11 @@ impl Client {
             // Karn's rule: nobody knows which copy was answered.
             timeouts => {
                 let since = |sent| now.saturating_duration_since(sent);
-                self.rtt.on_ambiguous(since(first), since(last), timeouts);
+                match self.rtt.smoothed() {
+                    // It took no longer than that, which is more than to know nothing.
+                    None => self.rtt.sample(since(first)),
+                    Some(_) => self.rtt.on_ambiguous(since(first), since(last), timeouts),
+                }
             }
         }
     }
@@ -358,14 +363,6 @@ impl Client {
         self.state = State::Over;
         self.due = None;
         self.transmit = None;
-    }
-}
-
-/// AES where both have instructions for it; otherwise what is fast without them.
-fn agreed(ours: Cipher, theirs: Cipher) -> Cipher {
-    match (ours, theirs) {
-        (Cipher::Aes256Gcm, Cipher::Aes256Gcm) => Cipher::Aes256Gcm,
-        _ => Cipher::ChaCha20Poly1305,
     }
 }
 
@@ -402,7 +399,7 @@ const TOKENS_AT_ONCE: u32 = 8;
 mod tests {
     use super::super::identity::PrivateKey;
     use super::*;
-    use crate::packet::windowed::TOKEN_LENGTH;
+    use crate::packet::windowed::{Cipher, TOKEN_LENGTH};
 
     const START: &[u8] = b"s | 1207959601 | f | 1";
     const AES: Cipher = Cipher::Aes256Gcm;
