@@ -176,6 +176,7 @@ mod tests {
                         6 => control.on_idle_restart(now),
                         _ => control.on_acked(&Acked {
                             now, bytes: other, in_flight_before: one, in_flight: other, sample, smoothed_rtt: rtt,
+                            ack_delay: Duration::from_nanos(other % 50_000_000),
                         }),
                     }
                     prop_assert!(control.window() > 0 && control.pacing_rate() > 0, "{control:?}");

@@ -57,17 +57,26 @@ pub struct Plan {
     pub bytes: Option<u64>,
     /// Packets that the receiver acknowledges together when they come in order.
     pub acked_together: usize,
+    /// The machine of the sender is busy otherwise: so often, for so long.
+    pub busy: Option<(Duration, Duration)>,
 }
 
 impl Plan {
     /// A flow of ours.
     pub fn ours(choice: Choice) -> Self {
-        Self { choice, is_paced: true, begins: Duration::ZERO, bytes: None, acked_together: 16 }
+        Self { choice, is_paced: true, begins: Duration::ZERO, bytes: None, acked_together: 16, busy: None }
     }
 
     /// A flow like that of a kernel's TCP.
     pub fn tcp() -> Self {
-        Self { choice: Choice::Cubic, is_paced: false, begins: Duration::ZERO, bytes: None, acked_together: 2 }
+        Self {
+            choice: Choice::Cubic,
+            is_paced: false,
+            begins: Duration::ZERO,
+            bytes: None,
+            acked_together: 2,
+            busy: None,
+        }
     }
 }
 
@@ -242,11 +251,11 @@ impl World {
         for (index, flow) in self.flows.iter().enumerate() {
             for (at, what) in [
                 (flow.arrivals.front().map(|arrival| arrival.0), What::Arrival),
-                (flow.acks.front().map(|ack| ack.0), What::Ack),
+                (flow.acks.front().map(|ack| ack.arrives), What::Ack),
                 (flow.ack_due, What::AckDue),
                 (flow.wake, What::Wake),
             ] {
-                if let Some(at) = at
+                if let Some(at) = at.map(|at| flow.when_awake(at, what))
                     && first.is_none_or(|(soonest, _, _)| at < soonest)
                 {
                     first = Some((at, index, what));
@@ -259,9 +268,12 @@ impl World {
     fn arrive(&mut self, index: usize, at: u64) {
         let flow = &mut self.flows[index];
         let Some((_, number)) = flow.arrivals.pop_front() else { return };
-        let in_order = number == flow.expected;
+        let (in_order, is_newest) = (number == flow.expected, number >= flow.expected);
         flow.expected = flow.expected.max(number + 1);
         flow.heard.push(number);
+        if is_newest {
+            flow.newest_came = at;
+        }
         // Often at first, so that the sender soon learns, and seldom later.
         let together = flow.acked_together.min(2 + (number / 64) as usize);
         if !in_order || flow.heard.len() >= together {
@@ -307,6 +319,14 @@ enum Fate {
     Lost(Instant),
 }
 
+/// On its way back.
+struct Ack {
+    arrives: u64,
+    heard: Vec<u64>,
+    /// How long the newest of them waited for it.
+    delay: Duration,
+}
+
 struct Flow {
     began: Instant,
     begins: u64,
@@ -316,6 +336,9 @@ struct Flow {
     sampler: Sampler,
     pacer: Pacer,
     is_paced: bool,
+    busy: Option<(u64, u64)>,
+    /// Whether its pace held it back last.
+    is_held: bool,
     /// Packets by number, from `base` on.
     packets: VecDeque<(Stamp, Fate)>,
     base: u64,
@@ -339,7 +362,9 @@ struct Flow {
     ack_due: Option<u64>,
     ack_delay: u64,
     acked_together: usize,
-    acks: VecDeque<(u64, Vec<u64>)>,
+    /// When the newest packet came.
+    newest_came: u64,
+    acks: VecDeque<Ack>,
     way_back: u64,
     outcome: Outcome,
 }
@@ -360,6 +385,8 @@ impl Flow {
             pacer: Pacer::new(now, control.pacing_rate(), PACKET as usize),
             control,
             is_paced: plan.is_paced,
+            busy: plan.busy.map(|(every, lasts)| (every.as_nanos() as u64, lasts.as_nanos() as u64)),
+            is_held: false,
             packets: VecDeque::new(),
             base: 0,
             settled: 0,
@@ -379,6 +406,7 @@ impl Flow {
             ack_due: None,
             ack_delay: (path.rtt / 4).min(Duration::from_millis(25)).as_nanos() as u64,
             acked_together: plan.acked_together,
+            newest_came: 0,
             acks: VecDeque::new(),
             way_back: path.rtt.as_nanos() as u64 / 2,
             outcome: Outcome {
@@ -403,15 +431,24 @@ impl Flow {
         (self.min_rtt, self.smoothed) = (rtt, rtt);
     }
 
+    /// When the sender gets to it.
+    fn when_awake(&self, at: u64, what: What) -> u64 {
+        match (self.busy, what) {
+            (Some((every, lasts)), What::Ack | What::Wake) => at.max(at - at % every + lasts),
+            _ => at,
+        }
+    }
+
     fn acknowledge(&mut self, at: u64) {
         self.ack_due = None;
         let empty = self.spare.pop().unwrap_or_default();
         let heard = std::mem::replace(&mut self.heard, empty);
-        self.acks.push_back((at + self.way_back, heard));
+        let delay = Duration::from_nanos(at - self.newest_came);
+        self.acks.push_back(Ack { arrives: at + self.way_back, heard, delay });
     }
 
     fn on_ack(&mut self, at: u64) {
-        let Some((_, mut numbers)) = self.acks.pop_front() else { return };
+        let Some(Ack { heard: mut numbers, delay: ack_delay, .. }) = self.acks.pop_front() else { return };
         let now = self.began + Duration::from_nanos(at);
         let bin = (at / 100_000_000) as usize;
         let in_flight_before = self.in_flight;
@@ -449,7 +486,16 @@ impl Flow {
         self.smoothed = (self.smoothed * 7 + sample.rtt) / 8;
         self.probe_due = now + self.smoothed * 2 + Duration::from_millis(50);
         let (in_flight, smoothed_rtt) = (self.in_flight, self.smoothed);
-        self.control.on_acked(&Acked { now, bytes: acked, in_flight_before, in_flight, sample, smoothed_rtt });
+        self.control.on_acked(&Acked {
+            now,
+            bytes: acked,
+            in_flight_before,
+            in_flight,
+            sample,
+            smoothed_rtt,
+            ack_delay,
+        });
+        self.pacer.set_round_trip(self.min_rtt);
         self.pacer.set_rate(now, if self.is_paced { self.control.pacing_rate() } else { u64::MAX });
         self.outcome.windows[bin] = self.control.window();
         if self.outcome.phases.last().is_none_or(|last| last.1 != self.control.phase()) {
@@ -516,9 +562,19 @@ impl Flow {
 
     fn may_send(&mut self, at: u64) -> bool {
         let now = self.began + Duration::from_nanos(at);
-        self.to_send > 0
-            && self.in_flight + PACKET <= self.control.window()
-            && (!self.is_paced || self.pacer.budget(now, true) >= PACKET)
+        if self.to_send == 0 || self.in_flight + PACKET > self.control.window() {
+            self.is_held = false;
+            return false;
+        }
+        if !self.is_paced {
+            return true;
+        }
+        let is_paced_out = self.pacer.budget(now, self.is_held || self.sampler.is_late()) < PACKET;
+        let forfeited = self.pacer.take_forfeited();
+        if std::mem::replace(&mut self.is_held, is_paced_out) && forfeited > Duration::from_millis(2) {
+            self.sampler.on_late(self.in_flight);
+        }
+        !is_paced_out
     }
 
     fn on_send(&mut self, at: u64) -> u64 {

@@ -1,6 +1,6 @@
 //! Yields to everybody else: LEDBAT (RFC 6817), with the slowdowns of LEDBAT++ (draft-irtf-iccrg-ledbat-plus-plus).
 //!
-//! The window is steered so that our own queue delays packets by [`TARGET`]. Somebody else's queue delays them as well,
+//! The window is steered so that our own queue delays packets by a quarter of the round trip. Somebody else's queue delays them as well,
 //! and then we give way. Differences from RFC 6817, all from LEDBAT++: the delay is that of the round trip, since
 //! clocks of two machines cannot be compared without another protocol; what is too much is given back in proportion to
 //! the window, so that a large one yields as fast as a small one; and from time to time, a tenth of it at most, the
@@ -24,6 +24,8 @@ pub struct Background {
     base: VecDeque<(Instant, Duration)>,
     /// The shortest round trip of this round and of the one before it.
     current: [Option<Duration>; 2],
+    /// How many round trips were measured in this round.
+    samples: u32,
     round_end: Option<Instant>,
     slowdown: Slowdown,
     cut_at: Option<Instant>,
@@ -54,6 +56,7 @@ impl Background {
             slow_start_threshold: u64::MAX,
             base: VecDeque::new(),
             current: [None; 2],
+            samples: 0,
             round_end: None,
             slowdown: Slowdown::NotYet,
             cut_at: None,
@@ -64,7 +67,8 @@ impl Background {
 
     /// What the queue on the path delays packets by.
     fn queueing(&mut self, acked: &Acked) -> Duration {
-        let (now, rtt) = (acked.now, acked.sample.rtt);
+        // What the peer held its acknowledgement back for is nobody's queue.
+        let (now, rtt) = (acked.now, acked.sample.rtt.saturating_sub(acked.ack_delay));
         match self.base.back_mut().filter(|(began, _)| now.saturating_duration_since(*began) < MINUTE) {
             Some((_, min)) => *min = (*min).min(rtt),
             None => {
@@ -77,17 +81,36 @@ impl Background {
         if self.round_end.is_none_or(|end| acked.sample.sent > end) {
             self.round_end = Some(now);
             self.current = [None, self.current[0]];
+            self.samples = 0;
         }
+        self.samples += 1;
         self.current[0] = Some(self.current[0].map_or(rtt, |min| min.min(rtt)));
-        let current = self.current.into_iter().flatten().min().unwrap_or(rtt);
-        let base = self.base.iter().map(|(_, min)| *min).min().unwrap_or(rtt);
-        current.saturating_sub(base)
+        // Slow start doubles in a round: it must not wait for the one before to be forgotten.
+        let is_starting = self.window < self.slow_start_threshold && self.samples >= SAMPLES_MIN;
+        let rounds = if is_starting { &self.current[..1] } else { &self.current[..] };
+        let current = rounds.iter().flatten().min().copied().unwrap_or(rtt);
+        current.saturating_sub(self.base_delay().unwrap_or(rtt))
+    }
+
+    /// The round trip without a queue.
+    fn base_delay(&self) -> Option<Duration> {
+        self.base.iter().map(|(_, min)| *min).min()
+    }
+
+    /// The queue that is aimed for.
+    fn target(&self) -> Duration {
+        self.base_delay().map_or(TARGET_MAX, |base| (base / 4).clamp(TARGET_MIN, TARGET_MAX))
     }
 
     fn grow(&mut self, acked: &Acked, queueing: Duration) {
         if self.window < self.slow_start_threshold {
-            if queueing > TARGET * 3 / 4 {
+            if queueing > self.target() * 3 / 4 {
+                // What was sent since then only adds to the queue: what the path holds is what was in flight, without the queue's share.
+                let base = self.base_delay().unwrap_or_default().as_secs_f64();
+                let filled = scaled(acked.sample.in_flight_then, base / (base + queueing.as_secs_f64()));
+                self.window = filled.clamp(self.window_min(), self.window);
                 self.slow_start_threshold = self.window;
+                self.cut_at = Some(acked.now);
             } else {
                 self.window = self.window.saturating_add(acked.bytes).min(self.slow_start_threshold);
             }
@@ -95,10 +118,13 @@ impl Background {
         }
         let window = self.window as f64;
         let share = acked.bytes as f64 / window;
-        let off_target = 1.0 - queueing.as_secs_f64() / TARGET.as_secs_f64();
+        let off_target = 1.0 - queueing.as_secs_f64() / self.target().as_secs_f64();
         // At most a packet more for a round trip (RFC 6817 section 2.4.2), at most half of the window less.
         let change = if off_target > 0.0 {
             off_target * self.mtu as f64 * share
+        } else if self.cut_at.is_some_and(|at| acked.sample.sent <= at) {
+            // It met the queue that was answered to.
+            0.0
         } else {
             (off_target * window).max(-window / 2.0) * share
         };
@@ -153,7 +179,7 @@ impl Congestion for Background {
         let queueing = self.queueing(acked);
         self.pass_slowdown(acked);
         let is_silent = matches!(self.slowdown, Slowdown::Silent(..));
-        if !is_silent && (self.is_limiting || queueing > TARGET) {
+        if !is_silent && (self.is_limiting || queueing > self.target()) {
             self.is_limiting = acked.in_flight.saturating_add(self.mtu) > self.window;
             self.grow(acked, queueing);
         }
@@ -210,10 +236,16 @@ impl Congestion for Background {
 /// As on the command line.
 pub const NAME: &str = "background";
 
-/// The queue that is aimed for: RFC 6817 section 2.5 allows 100 ms at most, LEDBAT++ takes 60. Before an emulated queue of 40 ms at
-/// 100 Mbit/s a flow that aimed for 100 took up to a third of the line from a TCP CUBIC. Less than 40 is lost in the delay of our own
-/// acknowledgements, which wait for 25 ms.
-pub const TARGET: Duration = Duration::from_millis(40);
+/// The queue that is aimed for is a quarter of the round trip, up to this: RFC 6817 section 2.5 allows 100 ms at most, LEDBAT++ takes 60.
+/// Routers' queues are made for a round trip or less, and a TCP CUBIC that fills a queue of one leaves two fifths of it standing when it
+/// gives way (its window falls to seven tenths): whoever aims for less than that leaves it the line.
+pub const TARGET_MAX: Duration = Duration::from_millis(40);
+
+/// Less is lost in the noise of machines that wake up.
+const TARGET_MIN: Duration = Duration::from_millis(2);
+
+/// RFC 9406 section 4.3: so many round trips show a queue, less may be chance.
+const SAMPLES_MIN: u32 = 8;
 
 /// RFC 6817 section 2.4.1: base delays of the last ten minutes, a minimum for each.
 const BASE_MINUTES: usize = 10;
@@ -225,5 +257,6 @@ const INITIAL_PACKETS: u64 = 2;
 /// LEDBAT++ section 4.4: a slowdown takes a tenth of the time at most.
 const SLOWDOWN_SPACING: u32 = 9;
 
-/// Twice, since slow start doubles in a round trip.
-const PACING_GAIN: f64 = 2.0;
+/// A little more than a window in a round trip, so that the window and not the pace is what holds back, as Linux has it (tcp_pacing_ca_ratio).
+/// Twice as fast in slow start would make a queue with half a pipe, and end it there.
+const PACING_GAIN: f64 = 1.2;

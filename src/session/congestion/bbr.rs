@@ -440,6 +440,7 @@ mod tests {
                     delivered_total: before + delivered,
                 },
                 smoothed_rtt: rtt,
+                ack_delay: Duration::ZERO,
             });
         }
     }

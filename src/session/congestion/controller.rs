@@ -84,6 +84,8 @@ pub struct Acked {
     pub sample: RateSample,
     /// The smoothed round trip (RFC 9002 section 5.3).
     pub smoothed_rtt: Duration,
+    /// How long the peer says that it held the acknowledgement of the sample's packet back, as far as it is believed.
+    pub ack_delay: Duration,
 }
 
 /// A packet that was deemed lost.

@@ -307,7 +307,15 @@ mod tests {
             delivered_total: 0,
         };
         let in_flight = cubic.window();
-        cubic.on_acked(&Acked { now, bytes, in_flight_before: in_flight, in_flight, sample, smoothed_rtt: RTT });
+        cubic.on_acked(&Acked {
+            now,
+            bytes,
+            in_flight_before: in_flight,
+            in_flight,
+            sample,
+            smoothed_rtt: RTT,
+            ack_delay: Duration::ZERO,
+        });
     }
 
     /// Full windows, one a round trip; in a hundred acknowledgements each.
@@ -419,7 +427,15 @@ mod tests {
             delivered_total: 0,
         };
         let now = now + RTT * 10;
-        cubic.on_acked(&Acked { now, bytes: 5 * MTU, in_flight_before: 0, in_flight: 0, sample, smoothed_rtt: RTT });
+        cubic.on_acked(&Acked {
+            now,
+            bytes: 5 * MTU,
+            in_flight_before: 0,
+            in_flight: 0,
+            sample,
+            smoothed_rtt: RTT,
+            ack_delay: Duration::ZERO,
+        });
         assert_eq!(cubic.window(), before);
     }
 }

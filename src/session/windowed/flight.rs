@@ -233,7 +233,9 @@ impl<T: Copy> Flight<T> {
         let in_flight_before = self.ledger.bytes_in_flight();
         let mut acked = std::mem::take(&mut self.acked);
         let heard = self.ledger.on_ack(ranges(), now, &self.rtt, &mut acked);
+        let mut ack_delay = Duration::ZERO;
         if let Some(round_trip) = heard.round_trip {
+            ack_delay = ack.delay.min(self.rtt.max_ack_delay());
             self.rtt.on_sample(round_trip, ack.delay, now);
             self.pacer.set_round_trip(self.rtt.min().unwrap_or_default());
         }
@@ -256,7 +258,7 @@ impl<T: Copy> Flight<T> {
         }
         if let Some(sample) = self.sampler.finish(now, self.rtt.min().unwrap_or_default()) {
             let (in_flight, smoothed_rtt) = (self.ledger.bytes_in_flight(), self.rtt.smoothed());
-            let acked = congestion::Acked { now, bytes, in_flight_before, in_flight, sample, smoothed_rtt };
+            let acked = congestion::Acked { now, bytes, in_flight_before, in_flight, sample, smoothed_rtt, ack_delay };
             self.congestion.on_acked(&acked);
         }
         self.pacer.set_rate(now, self.congestion.pacing_rate());
