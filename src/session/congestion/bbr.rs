@@ -16,7 +16,8 @@
 //! 4. **Sending rate** (`bandwidth`). The draft sends as fast as packets arrive, and loses twice: in the rate, and then
 //!    in the packets. Here the rate is what the path carried, lost packets included, up to the weather's share.
 //! 5. **Queues seen.** Where the rate has stopped growing and there is a queue that was not there before, Startup and
-//!    ProbeBW_UP end after one round, not three. ProbeRTT is put off while the queue is seen empty anyway (`min_rtt`).
+//!    ProbeBW_UP end after one round, not three, and Startup as soon as losses begin that its first rounds had not (`onset`).
+//!    ProbeRTT is put off while the queue is seen empty anyway (`min_rtt`).
 //! 6. **Sharing.** A queue that was there before the probe is somebody's with whom to share. Then the probe lasts two
 //!    rounds, by which a small flow gains more than a large one; if it overflows, a tenth of the room is given back.
 //! 7. **Busy machines.** A sender that gets to run too late learns nothing from a low rate: such samples never lower the
@@ -31,6 +32,7 @@ mod episode;
 mod full_pipe;
 mod min_rtt;
 mod model;
+mod onset;
 mod phase;
 mod rounds;
 mod weather;
@@ -97,13 +99,11 @@ impl Bbr {
         let is_losing = self.model.is_losing(round.lost, round.acked, is_delayed);
         let is_congested = (is_losing && is_delayed) || std::mem::take(&mut self.is_marked);
         if matches!(self.phase, Phase::Startup | Phase::Up) && !round.is_app_limited {
-            let witness = match (is_losing, is_delayed) {
-                (false, true) if self.phase == Phase::Up && self.cycle.was_queueing => Witness::ForeignQueue,
-                (false, _) if is_busy => Witness::Late,
-                (false, false) => Witness::None,
-                _ => Witness::Pressure,
-            };
-            self.pipe.on_round(round.rate, witness);
+            let is_foreign = self.phase == Phase::Up && self.cycle.was_queueing;
+            self.pipe.on_round(round.rate, Witness::new(is_losing, is_delayed, is_foreign, is_busy));
+            if self.phase == Phase::Startup {
+                self.pipe.on_startup_round(round, self.model.packet);
+            }
             if self.pipe.is_full() && !std::mem::replace(&mut self.has_been_full, true) && is_losing && is_delayed {
                 self.model.bounds.inflight_longterm = self.model.volume(1.0).max(round.delivered);
             }
@@ -394,7 +394,6 @@ const DRAIN_ROUNDS_MAX: u64 = 3;
 const SHARING: f64 = 0.9;
 /// Draft section 2.16.2: `ProbeRTTDuration`.
 const PROBE_RTT_DURATION: Duration = Duration::from_millis(200);
-
 /// Draft section 2.12: `ExtraAckedFilterLen`.
 const EXCESS_ROUNDS: u64 = 10;
 

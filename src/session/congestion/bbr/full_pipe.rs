@@ -1,5 +1,8 @@
 //! Whether sending faster still brings more: the plateau of the delivery rate (draft-ietf-ccwg-bbr section 5.3.1.2).
 
+use crate::session::congestion::bbr::onset::Onset;
+use crate::session::congestion::bbr::rounds::Round;
+
 /// The rounds without growth.
 #[derive(Clone, Debug, Default)]
 pub struct FullPipe {
@@ -7,6 +10,7 @@ pub struct FullPipe {
     reference: u64,
     stagnant_rounds: u32,
     is_full: bool,
+    onset: Onset,
 }
 
 /// Whether something besides the rate says that the pipe is full: losses beyond what the path loses anyway, or a queue.
@@ -22,16 +26,29 @@ pub enum Witness {
     Pressure,
 }
 
+impl Witness {
+    /// What speaks for a full pipe. `is_foreign`: a queue would have been there before; `is_busy`: this machine was late.
+    pub fn new(is_losing: bool, is_delayed: bool, is_foreign: bool, is_busy: bool) -> Self {
+        match (is_losing, is_delayed) {
+            (false, true) if is_foreign => Self::ForeignQueue,
+            (false, _) if is_busy => Self::Late,
+            (false, false) => Self::None,
+            _ => Self::Pressure,
+        }
+    }
+}
+
 impl FullPipe {
     /// Begins again, with this rate to be exceeded.
     pub fn reset(&mut self, rate: u64) {
-        *self = Self { reference: rate, stagnant_rounds: 0, is_full: false };
+        *self = Self { reference: rate, ..Self::default() };
     }
 
     /// A round ended whose greatest rate was this.
     pub fn on_round(&mut self, rate: u64, witness: Witness) {
         if rate as f64 >= self.reference as f64 * GROWTH {
-            return self.reset(rate);
+            (self.reference, self.stagnant_rounds, self.is_full) = (rate, 0, false);
+            return;
         }
         self.stagnant_rounds += 1;
         self.is_full |= match witness {
@@ -40,6 +57,12 @@ impl FullPipe {
             Witness::ForeignQueue => self.stagnant_rounds >= STAGNANT_ROUNDS_IN_QUEUE,
             Witness::Pressure => true,
         };
+    }
+
+    /// The same round, in Startup: it may have shown that more was sent than the path takes.
+    pub fn on_startup_round(&mut self, round: &Round, packet: u64) {
+        let [lost, acked] = [round.lost, round.acked].map(|bytes| bytes as f64 / packet as f64);
+        self.is_full |= self.onset.on_round(lost, acked);
     }
 
     /// Whether the pipe is full.
