@@ -163,7 +163,7 @@ mod tests {
                     let rtt = now - sent;
                     let (rate, is_app_limited) = ((one % 3 > 0).then_some(other), one % 5 == 0);
                     let sample = RateSample {
-                        sent, rtt, delivered: one, lost: other, interval: rtt, rate, is_app_limited, is_late: one % 7 == 0,
+                        sent, rtt, overtaken: rtt, delivered: one, lost: other, interval: rtt, rate, is_app_limited, is_late: one % 7 == 0,
                         in_flight_then: other, delivered_then: one.min(other), delivered_total: one,
                     };
                     match event {

@@ -1,6 +1,7 @@
 //! Whole windowed transfers: handshake, manifest, bytes, the last word; under random weather, with a peer that moves, and at the
 //! rates that they are made for.
 
+use crate::scatter::Scattered;
 use crate::transfers::random_weather;
 use crate::{Replay, seeds};
 use homing::harbour::{self, Harbour};
@@ -14,7 +15,7 @@ use homing::session::windowed::connection::End;
 use homing::session::windowed::reception;
 use homing::session::windowed::streams::Source;
 use homing::session::windowed::upload::{Event, Sending, Stats, Upload};
-use homing::weather::{Link, Weather};
+use homing::weather::Weather;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -60,14 +61,25 @@ pub struct Plan {
     pub disk: Duration,
     /// The client's address changes so often.
     pub moves_every: Option<Duration>,
+    /// Packets overtake each other: each takes up to this much longer, both ways.
+    pub scatter: Duration,
     /// The client's machine is busy: every third time it gets to run later than it wants to, by up to so long.
     pub lateness: Duration,
 }
 
 impl Plan {
-    fn new(weather: &str, bytes: u64) -> Self {
+    pub fn new(weather: &str, bytes: u64) -> Self {
         let (weather, choice, disk) = (weather.to_owned(), Choice::Bbr, Duration::ZERO);
-        Self { weather, bytes, manifest: 100, choice, disk, moves_every: None, lateness: Duration::ZERO }
+        Self {
+            weather,
+            bytes,
+            manifest: 100,
+            choice,
+            disk,
+            moves_every: None,
+            scatter: Duration::ZERO,
+            lateness: Duration::ZERO,
+        }
     }
 }
 
@@ -178,7 +190,8 @@ pub fn run(plan: &Plan, seed: u64) -> Outcome {
     let weather: Weather = plan.weather.parse().expect("a weather");
     let began = beginning();
     let mut now = began;
-    let (mut to_server, mut to_client) = (Link::new(weather.inward, seed ^ 11), Link::new(weather.outward, seed ^ 22));
+    let mut to_server = Scattered::new(weather.inward, plan.scatter, seed ^ 11);
+    let mut to_client = Scattered::new(weather.outward, plan.scatter, seed ^ 22);
     let (mut harbour, mut upload) = (harbour(seed, now), new_upload(seed, plan, now));
     let mut began_at = began;
     let mut disk = Disk {

@@ -8,8 +8,8 @@
 //!    seen empty, are not our doing. Their share is measured once a cycle, and a loss counts as congestion only beyond
 //!    what that share and chance explain, plus the draft's 2 %.
 //! 2. **Delay** (`model`). Losses that come while the rate is merely held count only together with a queue: when the
-//!    *shortest* round trip of a round is an eighth longer than that of the path. The shortest one, since jitter
-//!    lengthens most round trips but a queue all of them. (Where more than a third is lost, we yield in any case.)
+//!    *shortest* round trip of a round is an eighth longer than the path's with its jitter (`jitter`): that lengthens
+//!    most round trips, but a queue all of them. (Where more than a third is lost, we yield in any case.)
 //! 3. **Shallow queues.** 64 KiB at 100 Mbit/s are 5 ms, which no delay gives away. But they overflow only while we
 //!    probe: losses beyond the weather end Startup and ProbeBW_UP whatever the delay. Without a queue they set no bound
 //!    on what is in flight, for the bad luck of one probe would then hold us below what the path carries.
@@ -30,6 +30,7 @@ mod cycle;
 mod ebb;
 mod episode;
 mod full_pipe;
+mod jitter;
 mod min_rtt;
 mod model;
 mod onset;
@@ -428,6 +429,7 @@ mod tests {
                 sample: RateSample {
                     sent,
                     rtt,
+                    overtaken: Duration::ZERO,
                     delivered,
                     lost,
                     interval: RTT,

@@ -109,6 +109,9 @@ pub struct RateSample {
     pub sent: Instant,
     /// Its round trip, with the time for which the peer held its acknowledgement back.
     pub rtt: Duration,
+    /// By how much later packets had overtaken those that the acknowledgement covers, on average: zero where the path
+    /// keeps order.
+    pub overtaken: Duration,
     /// Delivered in the interval.
     pub delivered: u64,
     /// Deemed lost since it was sent.

@@ -296,6 +296,7 @@ mod tests {
         let sample = RateSample {
             sent: now,
             rtt: RTT,
+            overtaken: Duration::ZERO,
             delivered: bytes,
             lost: 0,
             interval: RTT,
@@ -416,6 +417,7 @@ mod tests {
         let sample = RateSample {
             sent: now + RTT * 9,
             rtt: RTT,
+            overtaken: Duration::ZERO,
             delivered: 0,
             lost: 0,
             interval: RTT,

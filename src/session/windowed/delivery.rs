@@ -38,6 +38,9 @@ pub struct Sampler {
     late_until: Option<u64>,
     /// The newest packet of the acknowledgement that is being processed.
     newest: Option<Stamp>,
+    /// How many packets it covers, and the sum of the times by which they were overtaken.
+    packets: u32,
+    overtaken: Duration,
 }
 
 impl Sampler {
@@ -51,6 +54,8 @@ impl Sampler {
             app_limited_until: None,
             late_until: None,
             newest: None,
+            packets: 0,
+            overtaken: Duration::ZERO,
         }
     }
 
@@ -93,6 +98,8 @@ impl Sampler {
     pub fn on_acked(&mut self, now: Instant, stamp: &Stamp, bytes: u64) {
         self.delivered = self.delivered.saturating_add(bytes);
         self.delivered_at = now;
+        self.packets = self.packets.saturating_add(1);
+        self.overtaken = self.overtaken.saturating_add(self.first_sent.saturating_duration_since(stamp.sent));
         if self.newest.is_none_or(|newest| stamp.sent >= newest.sent) {
             self.newest = Some(*stamp);
         }
@@ -108,6 +115,7 @@ impl Sampler {
     /// believed.
     pub fn finish(&mut self, now: Instant, min_rtt: Duration) -> Option<RateSample> {
         let newest = self.newest.take()?;
+        let overtaken = std::mem::take(&mut self.overtaken) / std::mem::take(&mut self.packets).max(1);
         if self.app_limited_until.is_some_and(|until| self.delivered > until) {
             self.app_limited_until = None;
         }
@@ -122,6 +130,7 @@ impl Sampler {
         Some(RateSample {
             sent: newest.sent,
             rtt: now.saturating_duration_since(newest.sent),
+            overtaken,
             delivered,
             lost: self.lost.saturating_sub(newest.lost),
             interval,
@@ -202,6 +211,19 @@ mod tests {
         sampler.on_acked(lump + ms(3), &late, 1000);
         let sample = sampler.finish(lump + ms(3), ms(50)).expect("a sample");
         assert_eq!((sample.interval, sample.rate), (ms(102), Some(1000 * 1000 / 102)), "the sending took longer");
+    }
+
+    #[test]
+    fn who_is_overtaken_is_so_by_the_newest_that_came_before() {
+        let (mut sampler, now) = begun();
+        let stamps = sent(&mut sampler, now, ms(1), 50_000, 9);
+        let overtaken = |sampler: &mut Sampler, packets: &[usize], at: u64| {
+            packets.iter().for_each(|&packet| sampler.on_acked(now + ms(at), &stamps[packet], 1000));
+            sampler.finish(now + ms(at), ms(50)).expect("a sample").overtaken
+        };
+        assert_eq!(overtaken(&mut sampler, &[0, 1, 2], 100), ms(0), "in order");
+        assert_eq!(overtaken(&mut sampler, &[8], 101), ms(0), "nobody has overtaken the newest");
+        assert_eq!(overtaken(&mut sampler, &[4, 6], 102), ms(3), "by 4 and by 2 ms");
     }
 
     #[test]

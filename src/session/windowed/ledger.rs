@@ -157,7 +157,7 @@ impl<T: Clone> Ledger<T> {
                 self.loss.on_reordered(behind, now.saturating_duration_since(packet.sent_at), now, rtt);
             }
         }
-        self.loss.on_acked(now, rtt);
+        self.loss.on_acked(fresh.len(), now, rtt);
         let newest = fresh.iter().find(|acked| Some(acked.packet.number) == self.largest_acked);
         let eliciting = fresh.iter().any(|acked| acked.packet.ack_eliciting);
         Heard {

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// an eighth ago. A path that reorders more than that shows it: packets come after their place was given up, or at least
 /// after later ones. Each such packet says by how many packets and how long after a round trip it came, and the
 /// thresholds grow beyond the largest of both, the time up to two round trips in all. They fall back when for 16 to 32 round
-/// trips nothing of the kind was seen.
+/// trips nothing of the kind was seen. Where most packets are overtaken, round trips, which are those of the packets that
+/// overtake, say little of how long a packet takes; so the time may grow beyond that by twice what packets are late on average.
 ///
 /// RFC 8985 grows its window a quarter of the minimum round trip a time, and only by what was wrongly retransmitted, since TCP
 /// sees no more. Here every packet has a number of its own and tells its delay when it comes, so one late packet is enough.
@@ -20,6 +21,10 @@ pub struct Loss {
     before: Reordering,
     /// When `current` began.
     began: Option<Instant>,
+    /// By how much later than a round trip packets come on average, those that keep their place included.
+    lateness: Duration,
+    /// The sum for those of the acknowledgement that is being processed.
+    late: Duration,
 }
 
 /// What a path was seen to do.
@@ -60,11 +65,15 @@ impl Loss {
         let late = after.saturating_sub(round_trip(rtt));
         self.current.packets = self.current.packets.max(behind);
         self.current.time = self.current.time.max(late);
+        self.late = self.late.saturating_add(late);
     }
 
-    /// Something was acknowledged; time passes, and with it what was seen long ago.
-    pub fn on_acked(&mut self, now: Instant, rtt: &PathRtt) {
+    /// So many packets were acknowledged, the reordered ones included; time passes, and with it what was seen long ago.
+    pub fn on_acked(&mut self, packets: usize, now: Instant, rtt: &PathRtt) {
         self.turn(now, rtt);
+        let packets = u32::try_from(packets).unwrap_or(u32::MAX);
+        let known = self.lateness.saturating_mul(LATENESS_PACKETS.saturating_sub(packets));
+        self.lateness = known.saturating_add(std::mem::take(&mut self.late)) / LATENESS_PACKETS.max(packets);
     }
 
     /// How many packets later the newest acknowledged one must be: 3, or twice the reordering that was seen. Twice, since the
@@ -79,8 +88,9 @@ impl Loss {
     /// the latest that was seen.
     pub fn time_threshold(&self, rtt: &PathRtt) -> Duration {
         let round_trip = round_trip(rtt);
-        let seen = self.current.time.max(self.before.time).min(rtt.smoothed());
-        let window = (seen + seen / 4).min(rtt.smoothed()).max(round_trip / 8);
+        let window_max = rtt.smoothed().saturating_add(self.lateness.saturating_mul(2));
+        let seen = self.current.time.max(self.before.time).min(window_max);
+        let window = (seen + seen / 4).min(window_max).max(round_trip / 8);
         (round_trip + window).max(GRANULARITY)
     }
 
@@ -107,6 +117,9 @@ pub const PACKETS_MIN: u64 = 3;
 
 /// `kGranularity` (RFC 9002 section 6.1.2).
 const GRANULARITY: Duration = Duration::from_millis(1);
+
+/// Over so many packets the lateness is averaged.
+const LATENESS_PACKETS: u32 = 1024;
 
 /// How long reordering is remembered at least, and at most twice that. RFC 8985 section 6.2 keeps a grown window for 16
 /// recoveries.
@@ -166,6 +179,22 @@ mod tests {
     }
 
     #[test]
+    fn where_most_packets_are_late_they_may_be_later() {
+        let (rtt, now) = path(ms(20));
+        let (mut seldom, mut often) = (Loss::new(), Loss::new());
+        for packet in 0..10_000 {
+            often.on_reordered(100, ms(120), now, &rtt);
+            often.on_acked(1, now, &rtt);
+            if packet % 100 == 0 {
+                seldom.on_reordered(100, ms(120), now, &rtt);
+            }
+            seldom.on_acked(1, now, &rtt);
+        }
+        assert!(often.time_threshold(&rtt) == ms(145), "a quarter more than was seen: {often:?}");
+        assert!(seldom.time_threshold(&rtt) < ms(45), "two round trips and little more: {seldom:?}");
+    }
+
+    #[test]
     fn small_reordering_changes_nothing() {
         let (rtt, now) = path(ms(80));
         let mut loss = Loss::new();
@@ -179,11 +208,11 @@ mod tests {
         let mut loss = Loss::new();
         loss.on_reordered(40, ms(150), began, &rtt);
         for (at, packets) in [(1500, 80), (1700, 80), (3100, 80), (3400, 3)] {
-            loss.on_acked(began + ms(at), &rtt);
+            loss.on_acked(1, began + ms(at), &rtt);
             assert_eq!(loss.packet_threshold(), packets, "after {at} ms");
         }
         loss.on_reordered(40, ms(150), began + ms(4000), &rtt);
-        loss.on_acked(began + ms(60_000), &rtt);
+        loss.on_acked(1, began + ms(60_000), &rtt);
         assert_eq!(loss.packet_threshold(), 3, "a long silence forgets at once");
     }
 

@@ -3,6 +3,7 @@
 use crate::session::congestion::bbr::aggregation::Aggregation;
 use crate::session::congestion::bbr::bandwidth::{Bandwidth, carried};
 use crate::session::congestion::bbr::bounds::Bounds;
+use crate::session::congestion::bbr::jitter::{Lot, Took};
 use crate::session::congestion::bbr::min_rtt::MinRtt;
 use crate::session::congestion::bbr::rounds::{Round, Rounds};
 use crate::session::congestion::bbr::weather::Weather;
@@ -18,8 +19,13 @@ pub struct Model {
     volume_unknown: u64,
     /// Round trips.
     pub rounds: Rounds,
-    /// The shortest of them.
+    /// What they take without a queue: the shortest of the lots.
     pub min_rtt: MinRtt,
+    lot: Lot,
+    /// Whether more is known than the handshake's round trip, which is the luck of one packet.
+    has_lot: bool,
+    /// The last lot.
+    took: Took,
     /// The rate.
     pub bandwidth: Bandwidth,
     /// The losses that are not our doing.
@@ -46,6 +52,9 @@ impl Model {
             volume_unknown,
             rounds: Rounds::default(),
             min_rtt: MinRtt::new(start.now, start.rtt),
+            lot: Lot::default(),
+            has_lot: false,
+            took: Took::default(),
             bandwidth: Bandwidth::default(),
             weather: Weather::default(),
             bounds: Bounds::NONE,
@@ -58,7 +67,9 @@ impl Model {
         let sample = &acked.sample;
         let rate = carried(sample, self.weather.share());
         let round = self.rounds.on_sample(sample, rate, acked.bytes);
-        let is_probe_rtt_due = self.min_rtt.on_rtt(acked.now, sample.rtt);
+        self.lot.on_sample(sample);
+        let took = if round.is_some() { self.lot.take() } else { None };
+        let is_probe_rtt_due = took.is_some_and(|took| self.on_lot(acked.now, &took));
         if let Some(rate) = rate {
             self.bandwidth.on_sample(rate, sample);
         }
@@ -68,6 +79,15 @@ impl Model {
         let count = self.rounds.count();
         self.aggregation.on_acked(acked.now, acked.bytes, self.rate(), window, count, excess_rounds);
         News { round, is_probe_rtt_due }
+    }
+
+    /// A lot of packets took so long; says whether it is time for ProbeRTT.
+    fn on_lot(&mut self, now: Instant, took: &Took) -> bool {
+        self.took = *took;
+        if !std::mem::replace(&mut self.has_lot, true) {
+            self.min_rtt = MinRtt::new(now, Some(took.round_trip));
+        }
+        self.min_rtt.on_rtt(now, took.round_trip)
     }
 
     /// A packet was deemed lost.
@@ -90,7 +110,7 @@ impl Model {
     pub fn volume(&self, gain: f64) -> u64 {
         match self.min_rtt.min() {
             Some(min_rtt) if self.bandwidth.max() > 0 => {
-                scaled(volume_of(self.rate(), min_rtt), gain).max(self.window_min())
+                scaled(volume_of(self.rate(), min_rtt.saturating_add(self.took.overtaken)), gain).max(self.window_min())
             }
             _ => self.volume_unknown,
         }
@@ -111,7 +131,7 @@ impl Model {
     /// Whether so long a round trip means a queue.
     pub fn is_delayed(&self, rtt: Option<Duration>) -> bool {
         match (rtt, self.min_rtt.min()) {
-            (Some(rtt), Some(min)) => rtt > min + (min / DELAY_DIVISOR).clamp(DELAY_MIN, DELAY_MAX),
+            (Some(rtt), Some(min)) => rtt > min + (min / DELAY_DIVISOR).clamp(DELAY_MIN, DELAY_MAX) + self.took.jitter,
             _ => false,
         }
     }
