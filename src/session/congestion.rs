@@ -18,7 +18,7 @@ use std::str::FromStr;
 
 pub use background::Background;
 pub use bbr::Bbr;
-pub use controller::{Acked, Congestion, Lost, RateSample, Start, initial_window, rate_of, volume_of};
+pub use controller::{Acked, Congestion, Lost, RateSample, Remembered, Start, initial_window, rate_of, volume_of};
 pub use cubic::Cubic;
 pub use fixed::Fixed;
 
@@ -155,7 +155,7 @@ mod tests {
                 #[expect(clippy::disallowed_methods, reason = "any moment will do to begin with")]
                 let mut now = Instant::now();
                 let began = now;
-                let mut control = choice.begin(&Start { now, mtu: 1200, rtt: Some(Duration::from_millis(1)), seed: 3 });
+                let mut control = choice.begin(&Start { now, mtu: 1200, rtt: Some(Duration::from_millis(1)), seed: 3, remembered: None });
                 for &(event, nanos, one, other) in &events {
                     now += Duration::from_nanos(nanos);
                     let sent = now - Duration::from_nanos(one % (now - began).as_nanos().max(1) as u64);

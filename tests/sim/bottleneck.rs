@@ -6,7 +6,7 @@
 //! 30 s takes a fraction of a second, and the same plan always gives the same figures.
 
 use fastrand::Rng;
-use homing::session::congestion::{Acked, Choice, Congestion, Lost, Start};
+use homing::session::congestion::{Acked, Choice, Congestion, Lost, Remembered, Start};
 use homing::session::windowed::delivery::{Sampler, Stamp};
 use homing::session::windowed::pacer::Pacer;
 use std::collections::VecDeque;
@@ -59,12 +59,22 @@ pub struct Plan {
     pub acked_together: usize,
     /// The machine of the sender is busy otherwise: so often, for so long.
     pub busy: Option<(Duration, Duration)>,
+    /// What it remembers of the path.
+    pub remembered: Option<Remembered>,
 }
 
 impl Plan {
     /// A flow of ours.
     pub fn ours(choice: Choice) -> Self {
-        Self { choice, is_paced: true, begins: Duration::ZERO, bytes: None, acked_together: 16, busy: None }
+        Self {
+            choice,
+            is_paced: true,
+            begins: Duration::ZERO,
+            bytes: None,
+            acked_together: 16,
+            busy: None,
+            remembered: None,
+        }
     }
 
     /// A flow like that of a kernel's TCP.
@@ -76,6 +86,7 @@ impl Plan {
             bytes: None,
             acked_together: 2,
             busy: None,
+            remembered: None,
         }
     }
 }
@@ -337,6 +348,7 @@ struct Flow {
     pacer: Pacer,
     is_paced: bool,
     busy: Option<(u64, u64)>,
+    remembered: Option<Remembered>,
     /// Whether its pace held it back last.
     is_held: bool,
     /// Packets by number, from `base` on.
@@ -373,7 +385,7 @@ impl Flow {
     fn new(path: &Path, plan: &Plan, began: Instant, bins: usize, seed: u64) -> Self {
         let now = began + plan.begins;
         let rtt = path.rtt + path.jitter / 2;
-        let control = plan.choice.begin(&Start { now, mtu: PACKET as usize, rtt: None, seed });
+        let control = plan.choice.begin(&Start { now, mtu: PACKET as usize, rtt: None, seed, remembered: None });
         let begins = plan.begins.as_nanos() as u64;
         let phases = vec![(plan.begins, control.phase())];
         Self {
@@ -387,6 +399,7 @@ impl Flow {
             is_paced: plan.is_paced,
             busy: plan.busy.map(|(every, lasts)| (every.as_nanos() as u64, lasts.as_nanos() as u64)),
             is_held: false,
+            remembered: plan.remembered,
             packets: VecDeque::new(),
             base: 0,
             settled: 0,
@@ -425,7 +438,13 @@ impl Flow {
     fn begin(&mut self, wait: Duration) {
         let now = self.began + Duration::from_nanos(self.begins);
         let rtt = self.smoothed + wait;
-        let start = Start { now, mtu: PACKET as usize, rtt: self.is_paced.then_some(rtt), seed: self.seed };
+        let start = Start {
+            now,
+            mtu: PACKET as usize,
+            rtt: self.is_paced.then_some(rtt),
+            seed: self.seed,
+            remembered: self.remembered,
+        };
         self.control = self.choice.begin(&start);
         self.pacer.set_rate(now, self.control.pacing_rate());
         (self.min_rtt, self.smoothed) = (rtt, rtt);

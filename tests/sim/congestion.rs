@@ -1,7 +1,7 @@
 //! What the congestion controls reach on the bench: rates, queues, shares. `--nocapture` shows every figure.
 
 use crate::bottleneck::{PACKET, Path, Plan, Report, run};
-use homing::session::congestion::Choice;
+use homing::session::congestion::{Choice, Remembered};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -195,6 +195,47 @@ fn a_fixed_rate_is_kept_whatever_is_lost() {
     let report = run(&path, &[Plan::ours(Choice::Fixed(2_500_000))], secs(10), 1);
     let rate = report.flows[0].goodput(1, 10) / 0.9;
     assert!((rate / 2_500_000.0 - 1.0).abs() < 0.01, "{rate}");
+}
+
+/// Careful resume: half of what the path bore goes out at once, and the next round trips do the rest.
+#[test]
+fn a_path_that_is_remembered_is_filled_within_four_round_trips() {
+    for (loss, queue) in [(0.0, 1.0), (0.0, 0.25), (0.01, 1.0), (0.1, 1.0)] {
+        let path = Path { loss, ..path(100, queue) };
+        let round_trips = |remembered| {
+            let report = run(&path, &[Plan { remembered, ..bbr() }], secs(8), 1);
+            let full = path.rate as f64 / 80.0 * (1.0 - loss) * 0.9;
+            let bins = &report.flows[0].delivered;
+            // Bins of a tenth of a second are round trips.
+            let first = bins.iter().position(|bytes| *bytes as f64 >= full).expect("it fills the path");
+            (
+                first,
+                percent(&report, &path, 2, 8) / (1.0 - loss),
+                report.flows[0].sent_again(0, 8) * 100.0 - loss * 100.0,
+            )
+        };
+        let remembered = Remembered { rate: path.rate / 8, rtt: path.rtt, loss };
+        let (with, without) = (round_trips(Some(remembered)), round_trips(None));
+        println!(
+            "loss {loss}, queue {queue} BDP: (round trips, steady %, sent again %) {with:.1?}, without memory {without:.1?}"
+        );
+        assert!(with.0 <= 4 && with.0 < without.0 && with.1 > 95.0, "{with:?} {without:?}");
+    }
+}
+
+/// The memory may be of better times: then what was too much is lost for two round trips, and the path is measured anew.
+#[test]
+fn a_path_that_has_become_slower_is_found_out_at_once() {
+    for (times, loss) in [(2, 0.0), (10, 0.0), (10, 0.01)] {
+        let path = Path { loss, ..path(100, 1.0) };
+        let remembered = Some(Remembered { rate: path.rate / 8 * times, rtt: path.rtt, loss: 0.0 });
+        let report = run(&path, &[Plan { remembered, ..bbr() }], secs(10), 1);
+        let (steady, lost) =
+            (percent(&report, &path, 3, 10) / (1.0 - loss), report.flows[0].lost.iter().sum::<u64>() as f64);
+        let jump = path.rate as f64 / 16.0 * times as f64 * path.rtt.as_secs_f64();
+        println!("{times} times slower, loss {loss}: {steady:.1} % from 3 s on, {:.2} jumps lost", lost / jump);
+        assert!(steady > 95.0 && lost < 2.0 * jump, "{steady:.1} %, {lost} of {jump}");
+    }
 }
 
 fn table() -> String {

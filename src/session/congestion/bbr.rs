@@ -72,15 +72,17 @@ pub struct Bbr {
 }
 
 impl Bbr {
-    /// Startup, with 64 packets spread over the handshake's round trip, or ten if that is not known.
+    /// Startup, with 64 packets spread over the handshake's round trip, or ten if that is not known; with more, if this path
+    /// is remembered to have carried it.
     pub fn new(start: &Start) -> Self {
         let packets = start.rtt.map_or(INITIAL_PACKETS, |_| INITIAL_PACKETS_SPREAD);
-        let window = initial_window(packets, start.mtu as u64);
+        let jump = start.jump().unwrap_or(0);
+        let window = initial_window(packets, start.mtu as u64).max(jump);
         Self {
             model: Model::new(start, window),
             phase: Phase::Startup,
             has_been_full: false,
-            pipe: FullPipe::default(),
+            pipe: FullPipe::new(start.remembered.filter(|_| jump > 0).map(|path| path.loss)),
             cycle: Cycle::new(start.now, start.seed),
             ebb: Ebb::new(start.now),
             episode: None,
@@ -295,14 +297,8 @@ impl Bbr {
         } else if self.window < wanted || acked.sample.delivered_total < self.initial_window {
             self.window = self.window.saturating_add(acked.bytes);
         }
-        let bounds = &self.model.bounds;
-        let bound = match self.phase {
-            Phase::ProbeRtt(_) => bounds.inflight_with_headroom().min(self.model.volume(PROBE_RTT_GAIN)),
-            Phase::Cruise => bounds.inflight_with_headroom(),
-            Phase::Down | Phase::Refill | Phase::Up => bounds.inflight_longterm,
-            Phase::Startup | Phase::Drain(_) => u64::MAX,
-        };
-        self.window = self.window.min(bound).min(bounds.inflight_shortterm).max(self.model.window_min());
+        let bound = self.model.bounds.inflight_in(self.phase, self.model.volume(PROBE_RTT_GAIN));
+        self.window = self.window.min(bound).max(self.model.window_min());
     }
 }
 
@@ -406,7 +402,7 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "any moment will do to begin with")]
     fn begun(rtt: Option<Duration>) -> (Bbr, Instant) {
         let now = Instant::now();
-        (Bbr::new(&Start { now, mtu: 1250, rtt, seed: 1 }), now)
+        (Bbr::new(&Start { now, mtu: 1250, rtt, seed: 1, remembered: None }), now)
     }
 
     const RTT: Duration = Duration::from_millis(100);

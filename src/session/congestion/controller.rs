@@ -67,6 +67,29 @@ pub struct Start {
     pub rtt: Option<Duration>,
     /// What its dice are thrown with.
     pub seed: u64,
+    /// What the path bore when it was used last.
+    pub remembered: Option<Remembered>,
+}
+
+/// What a path bore when it was used last: the saved parameters of careful resume (draft-ietf-tsvwg-careful-resume).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Remembered {
+    /// Bytes per second that it delivered.
+    pub rate: u64,
+    /// Its shortest round trip.
+    pub rtt: Duration,
+    /// The share of packets that it lost, from 0 to 1.
+    pub loss: f64,
+}
+
+impl Start {
+    /// What may be in flight at once, spread over a round trip, because the path has borne more before: half of what it bore. `None` if
+    /// nothing is remembered, or if the round trip is so different that it must be another path.
+    pub fn jump(&self) -> Option<u64> {
+        let (path, rtt) = (self.remembered?, self.rtt?);
+        let is_same = rtt > path.rtt / 2 && rtt < path.rtt * 10;
+        is_same.then(|| volume_of(path.rate / 2, rtt.min(path.rtt)).min(JUMP_MAX))
+    }
 }
 
 /// What an acknowledgement said. All volumes are in bytes.
@@ -158,6 +181,9 @@ pub fn scaled(value: u64, gain: f64) -> u64 {
 
 /// The packets to begin with when nothing is known: RFC 6928, RFC 9002 section 7.2.
 pub const INITIAL_PACKETS: u64 = 10;
+
+/// However much a path is said to have borne: a file on a disk is not to be believed without end.
+const JUMP_MAX: u64 = 64 << 20;
 
 /// The round trip as long as it is not known: RFC 9002 section 6.2.2.
 pub const RTT_UNKNOWN: Duration = Duration::from_millis(333);

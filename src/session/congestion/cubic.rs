@@ -281,7 +281,7 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "any moment will do to begin with")]
     fn cut(packets: u64) -> (Cubic, Instant) {
         let now = Instant::now();
-        let mut cubic = Cubic::new(&Start { now, mtu: MTU as usize, rtt: Some(RTT), seed: 0 });
+        let mut cubic = Cubic::new(&Start { now, mtu: MTU as usize, rtt: Some(RTT), seed: 0, remembered: None });
         cubic.window = packets * MTU;
         cubic.on_lost(&lost(now));
         (cubic, now)
@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn slow_start_doubles_and_stops_at_a_standing_delay() {
         let (_, now) = cut(10);
-        let mut cubic = Cubic::new(&Start { now, mtu: MTU as usize, rtt: Some(RTT), seed: 0 });
+        let mut cubic = Cubic::new(&Start { now, mtu: MTU as usize, rtt: Some(RTT), seed: 0, remembered: None });
         ack(&mut cubic, now + RTT, 10 * MTU);
         assert_eq!(cubic.window(), 20 * MTU);
         let mut hystart = HyStart::default();

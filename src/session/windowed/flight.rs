@@ -14,7 +14,7 @@ use super::pacer::Pacer;
 use super::path_rtt::PathRtt;
 use super::pto::Pto;
 use crate::packet::windowed::frame::Ack;
-use crate::session::congestion::{self, Choice, Congestion, Lost};
+use crate::session::congestion::{self, Choice, Congestion, Lost, Remembered};
 use std::time::{Duration, Instant};
 
 /// What a flight begins with.
@@ -26,6 +26,8 @@ pub struct Takeoff {
     pub choice: Choice,
     /// The round trip that the handshake took, if it told one.
     pub round_trip: Option<Duration>,
+    /// What the path bore when it was used last.
+    pub remembered: Option<Remembered>,
     /// The largest UDP payload that the interface takes, in bytes.
     pub mtu_max: usize,
     /// How long the peer may keep an acknowledgement waiting.
@@ -109,10 +111,11 @@ struct Cargo<T> {
 impl<T: Copy> Flight<T> {
     /// Nothing was sent yet.
     pub fn new(takeoff: &Takeoff) -> Self {
-        let Takeoff { now, choice, round_trip, mtu_max, max_ack_delay, seed } = *takeoff;
+        let Takeoff { now, choice, round_trip, remembered, mtu_max, max_ack_delay, seed } = *takeoff;
         let mtu = Mtu::new(mtu_max);
         let dice = seed.first_chunk().map_or(0, |bytes: &[u8; 8]| u64::from_le_bytes(*bytes));
-        let congestion = choice.begin(&congestion::Start { now, mtu: mtu.size(), rtt: round_trip, seed: dice });
+        let congestion =
+            choice.begin(&congestion::Start { now, mtu: mtu.size(), rtt: round_trip, seed: dice, remembered });
         let mut rtt = PathRtt::new(max_ack_delay);
         rtt.on_handshake_confirmed();
         if let Some(round_trip) = round_trip {
@@ -278,7 +281,8 @@ impl<T: Copy> Flight<T> {
         self.rtt.on_path_changed();
         self.mtu.on_path_changed(takeoff.mtu_max);
         self.marks = Marks::default();
-        self.congestion = choice.begin(&congestion::Start { now, mtu: self.mtu.size(), rtt: None, seed: dice });
+        self.congestion =
+            choice.begin(&congestion::Start { now, mtu: self.mtu.size(), rtt: None, seed: dice, remembered: None });
         self.pacer = Pacer::new(now, self.congestion.pacing_rate(), self.mtu.size());
     }
 

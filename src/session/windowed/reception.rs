@@ -59,8 +59,15 @@ impl Reception {
     pub fn new(accepted: Accepted, mtu_max: usize, timeout: Duration, seed: [u8; 16], now: Instant) -> Self {
         let Accepted { peer, to: peer_id, keys, .. } = accepted;
         let cipher = keys.cipher;
-        let takeoff =
-            Takeoff { now, choice: Choice::Cubic, round_trip: None, mtu_max, max_ack_delay: MAX_ACK_DELAY, seed };
+        let takeoff = Takeoff {
+            now,
+            choice: Choice::Cubic,
+            round_trip: None,
+            remembered: None,
+            mtu_max,
+            max_ack_delay: MAX_ACK_DELAY,
+            seed,
+        };
         let mut connection = Connection::new(Config { keys, peer_id, takeoff, timeout, keeps_alive: false });
         let streams = connection.streams();
         streams.open_in(Space::Manifest, RangeSet::new(), MANIFEST_WINDOW);

@@ -153,7 +153,8 @@ impl<S: Source> Upload<S> {
         let Some(established) = self.handshake.finish(&[], now) else { return };
         let Sending { choice, mtu_max, timeout, seed } = self.sending;
         let round_trip = self.handshake.smoothed_rtt();
-        let takeoff = Takeoff { now, choice, round_trip, mtu_max, max_ack_delay: MAX_ACK_DELAY, seed };
+        let takeoff =
+            Takeoff { now, choice, round_trip, remembered: None, mtu_max, max_ack_delay: MAX_ACK_DELAY, seed };
         let (keys, peer_id) = (established.keys, established.to);
         let cipher = keys.cipher;
         let mut connection = Connection::new(Config { keys, peer_id, takeoff, timeout, keeps_alive: true });

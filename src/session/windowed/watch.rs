@@ -248,7 +248,15 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "any moment will do to begin with")]
         let now = Instant::now();
         let max_ack_delay = Duration::from_millis(25);
-        Takeoff { now, choice: Choice::Cubic, round_trip: None, mtu_max: 1200, max_ack_delay, seed: [1; 16] }
+        Takeoff {
+            now,
+            choice: Choice::Cubic,
+            round_trip: None,
+            remembered: None,
+            mtu_max: 1200,
+            max_ack_delay,
+            seed: [1; 16],
+        }
     }
 
     fn watched() -> (Watch, Flight<()>, Instant) {

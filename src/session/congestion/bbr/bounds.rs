@@ -1,6 +1,7 @@
 //! What congestion has taught: the most that may be in flight, and for a while how fast (draft-ietf-ccwg-bbr section
 //! 5.5.10).
 
+use crate::session::congestion::bbr::phase::Phase;
 use crate::session::congestion::controller::scaled;
 
 /// The bounds; `u64::MAX` is none.
@@ -77,6 +78,17 @@ impl Bounds {
         let packets = growth.acked / growth.acked_per_packet.max(1);
         growth.acked -= packets * growth.acked_per_packet;
         self.inflight_longterm = self.inflight_longterm.saturating_add(packets.saturating_mul(packet));
+    }
+
+    /// What may be in flight in this phase, where ProbeRTT would allow `probe_rtt`.
+    pub fn inflight_in(&self, phase: Phase, probe_rtt: u64) -> u64 {
+        let bound = match phase {
+            Phase::ProbeRtt(_) => self.inflight_with_headroom().min(probe_rtt),
+            Phase::Cruise => self.inflight_with_headroom(),
+            Phase::Down | Phase::Refill | Phase::Up => self.inflight_longterm,
+            Phase::Startup | Phase::Drain(_) => u64::MAX,
+        };
+        bound.min(self.inflight_shortterm)
     }
 
     /// The long-term bound with some of it left to others.

@@ -39,6 +39,11 @@ impl Witness {
 }
 
 impl FullPipe {
+    /// Nothing is known but, perhaps, the share of packets that the path lost the last time.
+    pub fn new(loss: Option<f64>) -> Self {
+        Self { onset: loss.map_or_else(Onset::default, Onset::remembering), ..Self::default() }
+    }
+
     /// Begins again, with this rate to be exceeded.
     pub fn reset(&mut self, rate: u64) {
         *self = Self { reference: rate, ..Self::default() };

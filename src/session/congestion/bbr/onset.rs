@@ -12,6 +12,11 @@ pub struct Onset {
 }
 
 impl Onset {
+    /// The path lost this share of packets the last time: that is what the first round is compared with.
+    pub fn remembering(loss: f64) -> Self {
+        Self { lost: loss * PACKETS_REMEMBERED, all: PACKETS_REMEMBERED }
+    }
+
     /// A round ended in which so many packets were lost and acknowledged. Says whether clearly more of them were lost than
     /// of those of all rounds before: by a tenth of them, and by more than chance explains.
     pub fn on_round(&mut self, lost: f64, acked: f64) -> bool {
@@ -30,6 +35,9 @@ impl Onset {
 
 /// Fewer tell nothing.
 const PACKETS_MIN: f64 = 32.0;
+
+/// What was measured the last time says as much as this many packets now: paths change.
+const PACKETS_REMEMBERED: f64 = 128.0;
 
 /// What exceeds three deviations is hardly chance.
 const DEVIATIONS: f64 = 3.0;
