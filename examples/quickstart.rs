@@ -58,6 +58,7 @@ fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
         sha256: true,
         config_dir: Some(keys.path().to_owned()),
         qlog: None,
+        plot: None,
     };
     let code = copy_best(plan, None, &mut HumanReport::new(Volume::Normal), |wire| Interrupt::watch(wire.waker()))?;
     link.stop()?;

@@ -9,6 +9,7 @@
 // Ground: bytes, names, time, files as a range of bytes.
 pub mod chunker;
 pub mod codec;
+pub mod limits;
 pub mod name;
 pub mod ranges;
 pub mod rtt;

@@ -13,7 +13,7 @@ pub mod windowed;
 pub use windowed::acks::Ecn;
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The way a datagram takes on this machine: the socket, and the address of ours that the peer spoke to, so that a server
 /// with several addresses answers from the right one.
@@ -62,6 +62,19 @@ impl Transmit {
     }
 }
 
+/// How busy a thread was for a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// How long the while was.
+    pub lasted: Duration,
+    /// For how long of it the thread did not sleep.
+    pub awake: Duration,
+    /// For how long of it the thread ran, or waited for a core, also after it was woken up.
+    pub wanted: Duration,
+    /// For how long of it the kernel had no room for what was to leave.
+    pub blocked: Duration,
+}
+
 /// What a driver needs to know of a machine; its events are its own.
 pub trait Machine {
     /// A datagram came from `from` through the socket `via`.
@@ -86,6 +99,11 @@ pub trait Machine {
     /// datagrams of a [`Transmit`]; whoever does not search for the packet size does not care.
     fn handle_refused(&mut self, to: SocketAddr, size: usize, now: Instant) {
         let _ = (to, size, now);
+    }
+
+    /// How busy the machine's thread was until now; told now and then. Whoever does not ask what holds him back does not care.
+    fn handle_load(&mut self, load: &Load, now: Instant) {
+        let _ = (load, now);
     }
 
     /// What to send next; `None` when there is nothing left.

@@ -7,6 +7,7 @@
 mod crossing;
 mod fold;
 mod guess;
+pub mod plot;
 mod quantity;
 mod recorder;
 mod recordings;

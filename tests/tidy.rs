@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors, lowest first. A file may import from its own room and from lower floors.
 const FLOORS: &[&[&str]] = &[
-    &["codec", "name", "ranges", "rtt", "chunker", "weather"],
+    &["codec", "limits", "name", "ranges", "rtt", "chunker", "weather"],
     &["packet"],
     &["session", "trace"],
     &["endpoint", "echo", "relay", "harbour"],

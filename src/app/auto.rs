@@ -71,6 +71,10 @@ pub fn copy_best(
                 let text = "the qlog is empty: it is of windowed transfers, and this was none".into();
                 report.note(&Note::Remark { text })?;
             }
+            if plan.plot.is_some() {
+                let text = "the plot is empty: it is of windowed transfers, and this was none".into();
+                report.note(&Note::Remark { text })?;
+            }
             Ok(code)
         }
         (Ended::Invited(guest), Some(identity)) => send::accept(plan, identity, *guest, &mut wire, report),

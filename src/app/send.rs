@@ -1,6 +1,7 @@
 //! The client in the windowed mode: files and trees there, with progress and a plain word at the end.
 
 mod balance;
+mod looks;
 mod outset;
 mod silence;
 
@@ -11,7 +12,7 @@ use super::exit;
 use crate::chunker::answers::{Answer, AnswerReader};
 use crate::chunker::digests::FileDigest;
 use crate::io::driver::Application;
-use crate::io::events::windowed::{PathNote, UploadNote, WindowedNote};
+use crate::io::events::windowed::{UploadNote, WindowedNote};
 use crate::io::events::{Finished, Note, Progress, Report, Transfer};
 use crate::io::identity::{KnownHosts, Met};
 use crate::io::signals::Interrupt;
@@ -23,6 +24,7 @@ use crate::session::windowed::caller::Caller;
 use crate::session::windowed::connection::{End, NO_ERROR, PROTOCOL_VIOLATION};
 use crate::session::windowed::upload::{Event, Stats};
 use balance::Balance;
+use looks::{Looks, loss};
 use silence::Silence;
 use std::io;
 use std::ops::ControlFlow;
@@ -41,6 +43,7 @@ struct Sending<'a> {
     is_invited: bool,
     told_at: Option<Instant>,
     silence: Silence,
+    looks: Looks,
     balance: Balance,
     answers: AnswerReader,
     is_connected: bool,
@@ -66,6 +69,7 @@ impl Application<Caller<Feed>> for Sending<'_> {
         self.collect_qlog(caller);
         self.feed(caller)?;
         self.stats = caller.upload().stats();
+        self.looks.look(&self.stats, now.saturating_duration_since(self.began));
         let Some(event) = caller.upload().poll_event() else {
             self.is_closed = !self.is_connected && caller.is_closed();
             // A server that is just being started gets its time.
@@ -105,6 +109,12 @@ impl Sending<'_> {
     fn finish_qlog(&mut self, caller: &mut Caller<Feed>) -> io::Result<()> {
         self.collect_qlog(caller);
         self.plan.qlog.take().map_or(Ok(()), |qlog| qlog.finish(self.report))
+    }
+
+    fn draw(&mut self, now: Instant) -> io::Result<()> {
+        let title = format!("{} to {}", self.name, self.plan.target);
+        let what = (title, self.stats.acknowledged, now.saturating_duration_since(self.began));
+        std::mem::take(&mut self.looks).draw(what, (&self.stats, self.plan.choice), self.report)
     }
 
     /// Passes on what the sources have come to.
@@ -186,7 +196,10 @@ impl Sending<'_> {
         loop {
             match self.answers.next(&mut rest) {
                 Ok(None) => return Ok(()),
-                Ok(Some(Answer::End(tally))) => self.balance.on_tally(tally),
+                Ok(Some(Answer::End(tally))) => {
+                    self.looks.on_strain(self.answers.strain());
+                    self.balance.on_tally(tally);
+                }
                 Ok(Some(Answer::Objection(objection))) => {
                     if let Some(void) = caller.upload().source().skip(objection.entry) {
                         caller.upload().handle_void(void);
@@ -230,15 +243,10 @@ impl Sending<'_> {
     }
 
     fn tell_finished(&mut self, caller: &Caller<Feed>, now: Instant) -> io::Result<()> {
-        let Stats { counts, rtt, packet_size, repeated, .. } = self.stats;
+        let Stats { counts, rtt, .. } = self.stats;
         let tally = self.balance.tally();
         let rtt_ms = rtt.map(|rtt| rtt.as_secs_f64() * 1e3);
-        let path = PathNote {
-            loss: self.loss(),
-            bytes_again: repeated,
-            packet_size,
-            congestion: self.plan.choice.to_string(),
-        };
+        let path = self.looks.path(&self.stats, self.plan.choice);
         let digests = self.balance.single_digests();
         let windowed = WindowedNote {
             files: tally.placed,
@@ -278,16 +286,11 @@ impl Sending<'_> {
             size: self.balance.bytes().saturating_sub(void),
             retransmissions: counts.lost,
             rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
-            loss: Some(self.loss()),
+            loss: Some(loss(&self.stats)),
             is_open: !self.balance.is_sized(),
             silent_s: silence::seconds(unanswered, now),
+            limit: self.looks.present(&self.stats),
         }))
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "for the eye")]
-    fn loss(&self) -> f64 {
-        let counts = self.stats.counts;
-        counts.lost.saturating_sub(counts.spurious) as f64 / counts.packets.max(1) as f64
     }
 
     fn fail(&mut self, caller: &Caller<Feed>, (reason, code): (String, u8)) -> io::Result<u8> {

@@ -61,7 +61,7 @@ pub fn serve<M: Serving>(
     let cannot = |error| io::Error::other(format!("cannot save beneath {root}: {error}; --root names another folder"));
     let workers = Workers::start(&plan.root, plan.policy, &wire.waker()).map_err(cannot)?;
     let unloading = match machine.harbour() {
-        Some(harbour) => Some(Unloading::start(workers.store(), &wire.waker(), harbour, plan.qlog.take())?),
+        Some(harbour) => Some(Unloading::start(workers.store(), wire, harbour, plan.qlog.take())?),
         None => None,
     };
     let address = wire.local_address(0)?;

@@ -1,5 +1,6 @@
 //! `client`: copies files to a server.
 
+use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use homing::app::album::{Album, Diagrams};
 use homing::app::auto::{copy_best, needs_windowed};
@@ -10,6 +11,7 @@ use homing::app::send::{SendPlan, send};
 use homing::chunker::request::Existing;
 use homing::io::events::Note;
 use homing::io::qlog::{self, QlogWriter};
+use homing::io::recording;
 use homing::io::signals::Interrupt;
 use homing::io::source::Source;
 use homing::session::Mode;
@@ -77,6 +79,10 @@ fn refuse_to_draw() -> ! {
 /// The transfer as the windowed mode would make it.
 fn windowed(args: ClientArgs) -> anyhow::Result<SendPlan> {
     let qlog = args.record.qlog().map(|path| QlogWriter::create(path, qlog::Vantage::Client)).transpose()?;
+    if let Some(path) = &args.windowed.plot {
+        // A wrong path is noticed before anything is copied.
+        recording::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     let (timeout, first_timeout) = (args.windowed_timeout(), args.timeout());
     Ok(SendPlan {
         target: args.target,
@@ -90,6 +96,7 @@ fn windowed(args: ClientArgs) -> anyhow::Result<SendPlan> {
         first_timeout,
         config_dir: args.windowed.config_dir,
         qlog,
+        plot: args.windowed.plot,
     })
 }
 

@@ -10,6 +10,7 @@ use homing::endpoint::Endpoint;
 use homing::io::events::Note;
 use homing::io::qlog::{self, QlogWriter};
 use homing::io::signals::Interrupt;
+use homing::io::store::Policy;
 use homing::io::udp::Wire;
 use homing::porter::Porter;
 use homing::tap::Tap;
@@ -24,12 +25,17 @@ fn main() -> ExitCode {
 fn run(args: &ServerArgs) -> anyhow::Result<u8> {
     let diagrams = args.diagram.clone().map(Diagrams::Folder);
     let config_dir = args.config_dir.as_deref();
+    let policy = Policy { write_limit: args.write_limit, ..args.serving.policy() };
+    let receive_buffer = args.receive_buffer;
     let args = &args.serving;
     let Some(port) = args.port else {
         usage_error(&mut ServerArgs::command(), "a PORT is needed, as in: server 12300")
     };
     let mut wire = Wire::new(32)?;
     wire.listen((args.bind, port).into()).with_context(|| format!("cannot listen at {} port {port}", args.bind))?;
+    if let Some(bytes) = receive_buffer {
+        wire.shrink_receive_buffers(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
     let interrupt = Interrupt::watch(wire.waker())?;
     let mut report = args.speech.report();
     let album = Album::open(diagrams, args.record.ladder, args.record.recording())?;
@@ -38,7 +44,7 @@ fn run(args: &ServerArgs) -> anyhow::Result<u8> {
     let recordings = album.as_ref().map(|album| album.recordings(Vantage::Server, own));
     let plan = ServePlan {
         root: args.root.clone(),
-        policy: args.policy(),
+        policy,
         exit_after: args.exit_after,
         expected: None,
         misbehaviour: None,

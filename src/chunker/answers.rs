@@ -5,15 +5,19 @@
 //! 1 refused         entry, the reason as UTF-8, 512 bytes at most: it may not come, and its bytes need not be sent
 //! 2 failed          entry, reason: it came to nothing
 //! 3 differs         entry, reason: what arrived is not what was sent
-//! 0 end             files placed, entries refused, entries failed (those that differ among them), BLAKE3 of the stream
+//! 0 end             files placed, entries refused, entries failed (those that differ among them), fields: 1 = strain; BLAKE3 of the stream
+//! strain            packets that the receiver's sockets dropped, then times in microseconds: how long bytes came, for how long of
+//!                   that its socket thread was busy, how long the disk's thread worked, how much of a core that took; varints
 //! ```
 //!
 //! Entries are numbered as in the manifest, from 0. After [`RECORDS_MAX`] records the others are only counted: who sends a million
 //! names that are taken gets no more than a few megabytes of reasons.
 
 use super::manifest::ENTRIES_MAX;
-use super::records::{Family, Record, RecordError, RecordReader, RecordWriter};
-use crate::codec::{Cursor, Writer};
+use super::records::{Family, Record, RecordError, RecordReader, RecordWriter, read_field, write_field};
+use crate::codec::{Cursor, Full, Writer};
+use crate::limits::Strain;
+use std::time::Duration;
 use thiserror::Error;
 
 /// Why an entry did not come to rest.
@@ -54,12 +58,13 @@ pub struct Tally {
 pub struct AnswerWriter {
     records: RecordWriter,
     written: usize,
+    strain: Option<Strain>,
 }
 
 impl AnswerWriter {
     /// Begins the stream: appends its header to `out`.
     pub fn new(out: &mut Vec<u8>) -> Self {
-        Self { records: RecordWriter::new(FAMILY, out), written: 0 }
+        Self { records: RecordWriter::new(FAMILY, out), written: 0, strain: None }
     }
 
     /// Appends what became of an entry to `out`, unless there are too many of them. A reason is cut to 512 bytes.
@@ -81,12 +86,18 @@ impl AnswerWriter {
         debug_assert!(recorded.is_ok(), "a number and a short text always fit");
     }
 
+    /// The end will say what the transfer cost the receiver.
+    pub fn set_strain(&mut self, strain: Strain) {
+        self.strain = Some(strain);
+    }
+
     /// Appends the end to `out`.
     pub fn end(self, tally: Tally, out: &mut Vec<u8>) {
         let mut body = Vec::new();
         let mut writer = Writer::new(&mut body, usize::MAX);
         let counts = [tally.placed, tally.refused, tally.failed];
         let written = counts.iter().try_for_each(|count| writer.varint(*count));
+        let written = written.and_then(|()| self.strain.map_or(Ok(()), |strain| write_strain(&strain, &mut body)));
         let ended = written.and_then(|()| self.records.end(&body, out));
         debug_assert!(ended.is_ok(), "no count is larger than a manifest");
     }
@@ -105,6 +116,7 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct AnswerReader {
     records: RecordReader,
+    strain: Option<Strain>,
 }
 
 impl Default for AnswerReader {
@@ -116,7 +128,12 @@ impl Default for AnswerReader {
 impl AnswerReader {
     /// Expects the stream's first byte.
     pub fn new() -> Self {
-        Self { records: RecordReader::new(FAMILY) }
+        Self { records: RecordReader::new(FAMILY), strain: None }
+    }
+
+    /// What the transfer cost the receiver, as far as the end has said so.
+    pub fn strain(&self) -> Option<Strain> {
+        self.strain
     }
 
     /// Takes from `input` what completes the next record, and gives it; `None` when all of `input` is taken.
@@ -127,7 +144,9 @@ impl AnswerReader {
         let (kind, body) = match self.records.next(input)? {
             None => return Ok(None),
             Some(Record::End { body }) => {
-                return Ok(Some(Answer::End(read_tally(body).ok_or(AnswerError::Malformed)?)));
+                let (tally, strain) = read_end(body).ok_or(AnswerError::Malformed)?;
+                self.strain = strain;
+                return Ok(Some(Answer::End(tally)));
             }
             Some(Record::One { kind, body }) => (kind, body),
         };
@@ -164,9 +183,34 @@ pub enum AnswerError {
     },
 }
 
-fn read_tally(body: &[u8]) -> Option<Tally> {
+fn read_end(body: &[u8]) -> Option<(Tally, Option<Strain>)> {
     let mut cursor = Cursor::new(body);
-    Some(Tally { placed: cursor.varint()?, refused: cursor.varint()?, failed: cursor.varint()? })
+    let tally = Tally { placed: cursor.varint()?, refused: cursor.varint()?, failed: cursor.varint()? };
+    let mut strain = None;
+    while cursor.remaining() > 0 {
+        let (number, value) = read_field(&mut cursor)?;
+        if number == STRAIN_FIELD {
+            strain = Some(read_strain(&mut Cursor::new(value))?);
+        }
+    }
+    Some((tally, strain))
+}
+
+fn write_strain(strain: &Strain, body: &mut Vec<u8>) -> Result<(), Full> {
+    let Strain { drops, lasted, awake, disk, disk_effort } = *strain;
+    let mut value = Vec::new();
+    let mut writer = Writer::new(&mut value, usize::MAX);
+    writer.varint(drops.min(COUNT_MAX))?;
+    for time in [lasted, awake, disk, disk_effort] {
+        writer.varint(u64::try_from(time.as_micros()).unwrap_or(COUNT_MAX).min(COUNT_MAX))?;
+    }
+    write_field(STRAIN_FIELD, &value, body)
+}
+
+fn read_strain(cursor: &mut Cursor<'_>) -> Option<Strain> {
+    let drops = cursor.varint()?;
+    let mut time = || cursor.varint().map(|micros| Duration::from_micros(micros.min(COUNT_MAX)));
+    Some(Strain { drops, lasted: time()?, awake: time()?, disk: time()?, disk_effort: time()? })
 }
 
 /// The beginning of a text, as much as a record has room for.
@@ -182,6 +226,11 @@ const REFUSED: u64 = 1;
 const FAILED: u64 = 2;
 
 const DIFFERS: u64 = 3;
+
+const STRAIN_FIELD: u64 = 1;
+
+/// No count and no time of a transfer is larger: 35 years.
+const COUNT_MAX: u64 = 1 << 50;
 
 /// A sentence or two.
 const REASON_MAX: usize = 512;
@@ -226,6 +275,29 @@ mod tests {
         expected.push(Answer::End(tally));
         assert_eq!(read(&stream, 1), Ok(expected.clone()));
         assert_eq!(read(&stream, 1000), Ok(expected));
+    }
+
+    #[test]
+    fn what_it_cost_the_receiver_comes_with_the_end_and_need_not() {
+        let micros = Duration::from_micros;
+        let strain =
+            Strain { drops: 70_000, lasted: micros(5), awake: micros(4), disk: Duration::MAX, disk_effort: micros(2) };
+        for strain in [None, Some(strain)] {
+            let mut stream = Vec::new();
+            let mut writer = AnswerWriter::new(&mut stream);
+            strain.into_iter().for_each(|strain| writer.set_strain(strain));
+            writer.end(Tally::default(), &mut stream);
+            let mut reader = AnswerReader::new();
+            assert_eq!(reader.next(&mut &stream[..]), Ok(Some(Answer::End(Tally::default()))));
+            let cut = strain.map(|strain| Strain { disk: micros(COUNT_MAX), ..strain });
+            assert_eq!(reader.strain(), cut);
+        }
+        for (more, is_end) in [(&[9, 1, 0][..], true), (&[1, 2, 0, 0], false), (&[1, 9, 0], false), (&[1], false)] {
+            let mut stream = Vec::new();
+            let records = RecordWriter::new(FAMILY, &mut stream);
+            records.end(&[&[0, 0, 0], more].concat(), &mut stream).unwrap();
+            assert_eq!(read(&stream, 9).is_ok(), is_end, "{more:?}");
+        }
     }
 
     #[test]

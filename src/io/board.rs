@@ -31,6 +31,11 @@ impl Board {
     }
 }
 
+/// How many columns the terminal has.
+pub fn width() -> u16 {
+    Term::stderr().size().1
+}
+
 /// The table for a pipe.
 pub fn plain(table: &Table) -> String {
     laid_out(table, WIDTH_IN_A_PIPE, usize::MAX)

@@ -66,6 +66,9 @@ pub fn run<M: Machine, A: Application<M>>(wire: &mut Wire, machine: &mut M, app:
             Arrival::Unreachable { socket } => machine.handle_unreachable(socket, now),
         })?;
         let now = clock::now();
+        if let Some(load) = wire.poll_load() {
+            machine.handle_load(&load, now);
+        }
         if machine.poll_timeout().is_some_and(|due| due <= now) {
             machine.handle_timeout(now);
         }

@@ -7,12 +7,13 @@ pub mod talk;
 pub mod windowed;
 
 use crate::hostile::Account;
+use crate::limits::Limit;
 use crate::name::{Printable, is_hidden};
 use chat::{ChatNote, Tables};
 pub use counts::CountsNote;
 use indicatif::DecimalBytes;
 use messages::MessageNote;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use windowed::{UploadNote, WindowedNote};
@@ -129,6 +130,13 @@ pub struct Progress {
     /// For how many seconds the other side has not answered, if that is worth a word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silent_s: Option<u64>,
+    /// What holds it back at present, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "limit_name")]
+    pub limit: Option<Limit>,
+}
+
+fn limit_name<S: Serializer>(limit: &Option<Limit>, serializer: S) -> Result<S::Ok, S::Error> {
+    limit.map(Limit::name).serialize(serializer)
 }
 
 /// A transfer that ended well.

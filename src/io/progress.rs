@@ -196,7 +196,11 @@ fn style_of(template: &str) -> ProgressStyle {
 fn words_of(progress: &Progress) -> String {
     match (progress.silent_s, progress.rtt_ms, progress.loss) {
         (Some(seconds), ..) => format!("no answer for {seconds} s"),
-        (None, Some(rtt), Some(loss)) => format!("rtt {rtt:.1} ms, {:.1} % lost", loss * 100.0),
+        (None, Some(rtt), Some(loss)) => {
+            let path = format!("rtt {rtt:.1} ms, {:.1} % lost", loss * 100.0);
+            let limit = progress.limit.filter(|_| board::width() >= WIDE);
+            limit.map_or_else(|| path.clone(), |limit| format!("{path}, limited by {}", limit.words()))
+        }
         (None, Some(rtt), None) => format!("rtt {rtt:.1} ms, {} again", progress.retransmissions),
         (None, None, _) => format!("{} again", progress.retransmissions),
     }
@@ -255,6 +259,10 @@ impl CaseCounter {
         self.bar.set_message(running.iter().copied().collect::<Vec<_>>().join(" "));
     }
 }
+
+/// A line with room for what holds a transfer back: up to 41 columns, beside the name, the sizes, the rates and the path, and something
+/// must be left for the bar.
+const WIDE: u16 = 130;
 
 /// More bars than this do not help anybody, and a terminal has few lines.
 const BARS_MAX: usize = 10;

@@ -6,6 +6,7 @@ use std::{
     io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use cap_std::{
@@ -44,11 +45,13 @@ pub struct Policy {
     pub max_size: Option<u64>,
     /// Wait for the disk before saying that a file is there.
     pub sync: bool,
+    /// Take no more bytes a second of one windowed transfer than this, for trying out what a slow disk does.
+    pub write_limit: Option<u64>,
 }
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { no_clobber: false, allow_hidden: false, max_size: None, sync: true }
+        Policy { no_clobber: false, allow_hidden: false, max_size: None, sync: true, write_limit: None }
     }
 }
 
@@ -111,6 +114,12 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::Exists => Ok(Place::find(self, name)?.existing()? == Some(0)),
             Err(error) => Err(error),
         }
+    }
+
+    /// How long the disk takes for so many bytes at the least.
+    pub(super) fn least_time(&self, bytes: usize) -> Duration {
+        let limit = self.policy.write_limit.filter(|limit| *limit > 0);
+        limit.map_or(Duration::ZERO, |limit| Duration::from_micros((bytes as u64).saturating_mul(1_000_000) / limit))
     }
 
     fn reserved(&self) -> MutexGuard<'_, u64> {

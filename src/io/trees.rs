@@ -4,6 +4,7 @@ mod job;
 
 pub use job::{Answer, Contents};
 
+use super::gauge::Gauge;
 use super::store::Store;
 use super::udp::Waker;
 use crate::session::windowed::gather::Block;
@@ -36,17 +37,17 @@ pub enum Order {
 }
 
 impl Trees {
-    /// Starts the threads; `waker` ends the socket thread's wait when an answer is there.
+    /// Starts the threads; `waker` ends the socket thread's wait when an answer is there, and `gauge` is what that thread tells of itself.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(store: &Arc<Store>, waker: &Waker) -> io::Result<Self> {
+    pub fn start(store: &Arc<Store>, waker: &Waker, gauge: &Gauge) -> io::Result<Self> {
         let (answers_in, answers) = channel();
         let mut trees = Self { lanes: Vec::new(), answers, threads: Vec::new() };
         for number in 0..LANES {
             let (orders_in, orders) = channel();
             let (store, answers, waker) = (Arc::clone(store), answers_in.clone(), waker.clone());
-            let lane = Lane { store, jobs: HashMap::new(), answers, waker };
+            let lane = Lane { store, jobs: HashMap::new(), answers, waker, gauge: gauge.clone() };
             let thread = std::thread::Builder::new().name(format!("tree {number}")).spawn(move || lane.run(&orders))?;
             trees.lanes.push(orders_in);
             trees.threads.push(thread);
@@ -84,6 +85,7 @@ struct Lane {
     jobs: HashMap<u64, Option<Job>>,
     answers: Sender<(u64, Answer)>,
     waker: Waker,
+    gauge: Gauge,
 }
 
 impl Lane {
@@ -110,7 +112,7 @@ impl Lane {
     }
 
     fn carry_out(&mut self, id: u64, order: Order) -> Vec<Answer> {
-        let job = self.jobs.entry(id).or_insert_with(|| Some(Job::new(&self.store)));
+        let job = self.jobs.entry(id).or_insert_with(|| Some(Job::new(&self.store, &self.gauge)));
         let mut answers = Vec::new();
         let result = match (order, &mut *job) {
             (Order::Listing(bytes), Some(job)) => job.list(&bytes, &mut answers),

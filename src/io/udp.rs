@@ -6,11 +6,13 @@ mod incoming;
 mod outgoing;
 mod port;
 mod queue;
+mod watch;
 
 pub use incoming::Arrival;
 
 use super::clock;
-use crate::session::Transmit;
+use super::gauge::Gauge;
+use crate::session::{Load, Transmit};
 use budget::Filling;
 use buffers::Buffers;
 use incoming::{Heard, Slots};
@@ -23,6 +25,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use watch::Watch;
 
 /// All sockets of a program, and one place to wait for them.
 pub struct Wire {
@@ -42,6 +45,7 @@ pub struct Wire {
     buffers: Option<Buffers>,
     /// The last answer came so fast that sleeping does not pay.
     brisk: bool,
+    watch: Watch,
 }
 
 /// A socket, what waits to leave by it, and how full its slots are.
@@ -82,6 +86,7 @@ impl Wire {
             unreachable: BTreeSet::new(),
             buffers: None,
             brisk: false,
+            watch: Watch::default(),
         })
     }
 
@@ -123,6 +128,25 @@ impl Wire {
     /// What to set on this machine so that the kernel keeps enough for our sockets, where it keeps too little to be fast with.
     pub fn buffer_hint(&self) -> Option<String> {
         self.buffers?.hint()
+    }
+
+    /// For trying out what too little of it does: the kernel keeps no more than about so many bytes for each socket.
+    pub fn shrink_receive_buffers(&mut self, bytes: usize) {
+        for place in self.sockets.iter().flatten() {
+            // Less than the least that it keeps is that.
+            let _ = SockRef::from(place.port.socket()).set_recv_buffer_size(bytes);
+        }
+    }
+
+    /// How busy the thread was that waits here, if there is something new to be told.
+    pub fn poll_load(&mut self) -> Option<Load> {
+        self.watch.poll()
+    }
+
+    /// What other threads can know of the sockets there are now, and of the thread that waits for them.
+    pub fn gauge(&self) -> Gauge {
+        let inodes = self.sockets.iter().flatten().filter_map(|place| inode(place.port.socket())).collect();
+        Gauge::new(inodes, self.watch.awake())
     }
 
     /// What a person should know of a socket, once: that its batches were refused, and it works on without.
@@ -285,10 +309,12 @@ impl Wire {
         // Who has more to send than there is room for wants to be called at once, which would bring nothing.
         let deadline = deadline.filter(|_| self.has_room());
         self.events.clear();
+        let (began, is_blocked) = (clock::now(), !self.blocked.is_empty());
         match [deadline, retry].into_iter().flatten().min() {
             Some(deadline) => self.poller.wait_deadline(&mut self.events, deadline)?,
             None => self.poller.wait(&mut self.events, None)?,
         };
+        self.watch.on_waited(began, is_blocked);
         if !self.poller.supports_level() {
             for (number, place) in self.sockets.iter().enumerate() {
                 if let Some(place) = place {
@@ -322,6 +348,11 @@ fn connected(peer: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect(peer)?;
     Ok(socket)
+}
+
+/// The socket's number in the kernel's tables.
+fn inode(socket: &UdpSocket) -> Option<u64> {
+    rustix::fs::fstat(socket).ok().map(|state| state.st_ino)
 }
 
 fn mode(poller: &Poller) -> PollMode {

@@ -2,6 +2,7 @@
 
 pub mod acks;
 pub mod caller;
+pub mod chrono;
 pub mod connection;
 pub mod delivery;
 pub mod flight;

@@ -9,7 +9,8 @@ use super::fold::Row;
 use super::quantity::{STAMP_WIDTH, decimals, fitted, span, wrapped};
 use super::step::{Exchange, Side};
 use super::story::Story;
-use ink::{Anchor, CLIENT, Ink, SERVER, escape};
+pub(super) use ink::escape;
+use ink::{Anchor, CLIENT, Ink, SERVER};
 use layout::{Layout, layout};
 use std::fmt::Write;
 

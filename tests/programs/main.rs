@@ -17,6 +17,7 @@ mod exits;
 mod full_disk;
 mod interrupting;
 mod killing;
+mod limits;
 mod lossy_link;
 mod negotiating;
 mod pipes;

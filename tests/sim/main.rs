@@ -10,6 +10,7 @@ mod conversations;
 mod golden;
 mod handshakes;
 mod jitter;
+mod limits;
 mod negotiation;
 mod recovery;
 mod registry;

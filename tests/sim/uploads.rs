@@ -65,6 +65,8 @@ pub struct Plan {
     pub scatter: Duration,
     /// The client's machine is busy: every third time it gets to run later than it wants to, by up to so long.
     pub lateness: Duration,
+    /// So many bytes a second come from where the files are; all are there at once if that is not said.
+    pub source: Option<u64>,
 }
 
 impl Plan {
@@ -79,6 +81,7 @@ impl Plan {
             moves_every: None,
             scatter: Duration::ZERO,
             lateness: Duration::ZERO,
+            source: None,
         }
     }
 }
@@ -140,10 +143,26 @@ fn new_upload(seed: u64, plan: &Plan, now: Instant) -> Upload<Pattern> {
     manifest.resize(plan.manifest.max(8), 7);
     let mut upload = Upload::new(call, sending, Pattern { manifest }, now);
     upload.handle_manifest(plan.manifest.max(8) as u64);
-    upload.handle_data(plan.bytes);
-    upload.handle_complete();
+    feed(&mut upload, plan, Duration::ZERO);
     upload
 }
+
+/// The source is so far, so long after the beginning; says when it has more.
+fn feed(upload: &mut Upload<Pattern>, plan: &Plan, since: Duration) -> Option<Duration> {
+    let rate = plan.source.filter(|_| plan.bytes > 0);
+    let piece = |number: u64| (PIECE * (number + 1)).min(plan.bytes);
+    let every = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(PIECE as f64 / rate as f64));
+    let number = if every.is_zero() { u64::MAX / PIECE - 1 } else { (since.as_nanos() / every.as_nanos()) as u64 };
+    upload.handle_data(piece(number));
+    if piece(number) == plan.bytes {
+        upload.handle_complete();
+        return None;
+    }
+    Some(Duration::from_nanos(every.as_nanos() as u64 * (number + 1)))
+}
+
+/// What a slow source brings at a time.
+const PIECE: u64 = 50_000;
 
 impl Disk {
     /// Does what the transfer asks for; gives how it ended.
@@ -233,6 +252,7 @@ pub fn run(plan: &Plan, seed: u64) -> Outcome {
         if is_running && upload.poll_timeout(now).is_some_and(|due| due <= now) {
             upload.handle_timeout(now);
         }
+        let more_at = feed(&mut upload, plan, now - began).map(|since| began + since);
         disk.serve(&mut harbour, plan, now);
         while let Some(event) = upload.poll_event() {
             match event {
@@ -274,7 +294,7 @@ pub fn run(plan: &Plan, seed: u64) -> Outcome {
         }
         let client = match runs_at {
             Some(at) => [Some(at), None],
-            None => [upload.poll_timeout(now), to_client.poll_timeout()],
+            None => [upload.poll_timeout(now).into_iter().chain(more_at).min(), to_client.poll_timeout()],
         };
         let server = [to_server.poll_timeout(), harbour.poll_timeout(), disk.pending.iter().map(|(due, _)| *due).min()];
         match client.into_iter().chain(server).flatten().min() {

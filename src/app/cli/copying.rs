@@ -63,6 +63,9 @@ pub struct WindowedArgs {
     /// bits a second (k, m, g).
     #[arg(long, value_name = "NAME", default_value_t = Choice::Bbr, value_parser = |name: &str| name.parse::<Choice>())]
     pub congestion: Choice,
+    /// Draw rate, window, round trip and losses over time, and what held the copy back at each moment.
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
     /// Folder with this client's key and the keys of the servers it met [default: $XDG_CONFIG_HOME/homing].
     #[arg(long, value_name = "DIR")]
     pub config_dir: Option<PathBuf>,
@@ -88,6 +91,7 @@ impl WindowedArgs {
             WindowedArgs { overwrite: true, .. } => Some("--overwrite"),
             WindowedArgs { sha256: true, .. } => Some("--sha256"),
             WindowedArgs { congestion, .. } if *congestion != Choice::Bbr => Some("--congestion"),
+            WindowedArgs { plot: Some(_), .. } => Some("--plot"),
             _ => None,
         }
     }

@@ -29,6 +29,12 @@ pub struct ServerArgs {
     /// mode is not offered to clients that begin with a start: it has too many packets to be drawn.
     #[arg(long, value_name = "DIR", help_heading = "Picture")]
     pub diagram: Option<PathBuf>,
+    /// Take no more bytes a second of each windowed transfer, as a slow disk does.
+    #[arg(long, value_name = "SIZE", value_parser = file_size, help_heading = "To try out what holds a transfer back")]
+    pub write_limit: Option<u64>,
+    /// Let the kernel keep no more than about so many bytes that came, as a busy machine's does.
+    #[arg(long, value_name = "SIZE", value_parser = file_size, help_heading = "To try out what holds a transfer back")]
+    pub receive_buffer: Option<u64>,
 }
 
 /// What the honest and the bad server have in common.
@@ -93,7 +99,13 @@ impl ServingArgs {
 
     /// The store's rules.
     pub fn policy(&self) -> Policy {
-        Policy { no_clobber: self.no_clobber, allow_hidden: self.allow_hidden, max_size: self.max_size, sync: true }
+        Policy {
+            no_clobber: self.no_clobber,
+            allow_hidden: self.allow_hidden,
+            max_size: self.max_size,
+            sync: true,
+            write_limit: None,
+        }
     }
 }
 

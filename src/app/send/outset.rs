@@ -2,6 +2,7 @@
 
 use super::Sending;
 use super::balance::Balance;
+use super::looks::Looks;
 use super::silence::Silence;
 use crate::app::copy::{Guest, connect};
 use crate::app::exit;
@@ -53,6 +54,8 @@ pub struct SendPlan {
     pub config_dir: Option<PathBuf>,
     /// Where what happens is written down.
     pub qlog: Option<QlogWriter>,
+    /// Where the curves are drawn.
+    pub plot: Option<PathBuf>,
 }
 
 impl SendPlan {
@@ -157,6 +160,7 @@ fn run(
     }
     let mut sending = Sending {
         known_hosts: identity.folder.known_hosts(),
+        looks: Looks::new(plan.plot.clone()),
         plan,
         name,
         report,
@@ -175,6 +179,7 @@ fn run(
     };
     let code = driver::run(wire, &mut caller, &mut sending);
     sending.finish_qlog(&mut caller)?;
+    sending.draw(clock::now())?;
     code
 }
 

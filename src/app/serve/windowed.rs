@@ -9,7 +9,7 @@ use crate::io::events::{Finished, Note, Progress, Report, Transfer};
 use crate::io::qlog::QlogWriter;
 use crate::io::store::Store;
 use crate::io::trees::{Answer, Contents, Order, Trees};
-use crate::io::udp::Waker;
+use crate::io::udp::Wire;
 use crate::name::Printable;
 use crate::packet::windowed::frame::Space;
 use crate::session::windowed::connection::{End, PROTOCOL_VIOLATION};
@@ -60,11 +60,11 @@ impl Unloading {
     /// Starts the threads for the disk.
     pub(super) fn start(
         store: &Arc<Store>,
-        waker: &Waker,
+        wire: &Wire,
         harbour: &mut Harbour,
         qlog: Option<QlogWriter>,
     ) -> io::Result<Self> {
-        let trees = Trees::start(store, waker)?;
+        let trees = Trees::start(store, &wire.waker(), &wire.gauge())?;
         if qlog.is_some() {
             harbour.record(clock::now());
         }

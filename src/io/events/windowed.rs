@@ -1,6 +1,7 @@
 //! What is told of windowed transfers, besides what is told of all.
 
 use super::Volume;
+use crate::limits::{Limit, Spent};
 use crate::name::Printable;
 use indicatif::DecimalBytes;
 use serde::Serialize;
@@ -85,6 +86,45 @@ pub struct PathNote {
     pub packet_size: usize,
     /// Which congestion control was in charge.
     pub congestion: String,
+    /// What packets were sealed with.
+    pub cipher: String,
+    /// What held the transfer back, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// The same for programs, the longest first.
+    pub limits: Vec<LimitNote>,
+    /// Packets that the receiver's kernel dropped meanwhile, if it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receiver_drops: Option<u64>,
+}
+
+/// For how long something held a transfer back.
+#[derive(Clone, Debug, Serialize)]
+pub struct LimitNote {
+    /// See [`Limit::name`].
+    pub limit: &'static str,
+    /// Milliseconds.
+    pub ms: f64,
+}
+
+impl LimitNote {
+    /// All that held it back for any time, the longest first.
+    pub fn all(spent: &Spent) -> Vec<Self> {
+        let mut all: Vec<Limit> = Limit::ALL.into_iter().filter(|limit| !spent.of(*limit).is_zero()).collect();
+        all.sort_by_key(|limit| std::cmp::Reverse(spent.of(*limit)));
+        all.into_iter().map(|limit| Self { limit: limit.name(), ms: spent.of(limit).as_secs_f64() * 1e3 }).collect()
+    }
+}
+
+impl PathNote {
+    /// What follows the rate.
+    pub fn words(&self, rtt_ms: Option<f64>) -> String {
+        let PathNote { loss, bytes_again, packet_size, congestion, cipher, .. } = self;
+        let (rtt_ms, loss, again) = (rtt_ms.unwrap_or_default(), loss * 100.0, DecimalBytes(*bytes_again));
+        format!(
+            ", rtt {rtt_ms:.2} ms, {loss:.2} % lost, {again} sent again, packets of {packet_size} bytes, {congestion}, {cipher}"
+        )
+    }
 }
 
 impl WindowedNote {
@@ -95,11 +135,7 @@ impl WindowedNote {
             files => format!(", {files} files"),
         };
         if let Some(path) = &self.path {
-            let PathNote { loss, bytes_again, packet_size, congestion } = path;
-            let (rtt_ms, loss, again) = (rtt_ms.unwrap_or_default(), loss * 100.0, DecimalBytes(*bytes_again));
-            text += &format!(
-                ", rtt {rtt_ms:.2} ms, {loss:.2} % lost, {again} sent again, packets of {packet_size} bytes, {congestion}"
-            );
+            text += &path.words(rtt_ms);
         }
         if self.missing > 0 {
             text += &format!(", {} not copied", self.missing);
@@ -110,6 +146,10 @@ impl WindowedNote {
         }
         if let Some(sha256) = sha256 {
             text += &format!(", sha256 {sha256}");
+        }
+        // What held it back has a line of its own.
+        if let Some(verdict) = self.path.as_ref().and_then(|path| path.verdict.as_ref()) {
+            text += &format!("\n{verdict}");
         }
         text
     }

@@ -7,6 +7,7 @@ use crate::chunker::digests::{DigestWriter, FileDigest};
 use crate::chunker::request::{Existing, request};
 use crate::codec::Full;
 use crate::io::spool::Spool;
+use crate::limits::Limit;
 use crate::packet::windowed::frame::Space;
 use crate::session::windowed::streams::Source;
 use std::io;
@@ -186,6 +187,10 @@ impl Source for Feed {
             Space::Data => self.read_files(offset, into),
             Space::Answer => false,
         }
+    }
+
+    fn behind(&self) -> Limit {
+        self.ahead.behind()
     }
 }
 

@@ -6,14 +6,17 @@
 mod board;
 mod hashes;
 mod ring;
+mod work;
 
 use self::board::{Board, State, Stopped};
 use self::hashes::Hashes;
 use self::ring::Block;
+use self::work::Work;
 use super::catalogue::{Described, Found, Shared, lock};
 use super::reader::{ReadError, Reader};
 use super::stream::Stream;
 use crate::chunker::digests::FileDigest;
+use crate::limits::Limit;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,6 +47,7 @@ impl ReadAhead {
             sha256,
             block: Block::default(),
             filled: 0,
+            work: Work::default(),
         };
         let thread = std::thread::Builder::new().name("read ahead".into()).spawn(move || ahead.run())?;
         Ok(Self { catalogue, reader, board, thread: Some(thread) })
@@ -133,6 +137,16 @@ impl ReadAhead {
         lock(&self.catalogue).describe(entry)
     }
 
+    /// What whoever waits for more waits for.
+    pub fn behind(&self) -> Limit {
+        let state = self.board.lock();
+        match (state.pace.is_laborious(), state.pulled) {
+            (true, _) => Limit::Processor,
+            (false, Some(_)) => Limit::Input,
+            (false, None) => Limit::Disk,
+        }
+    }
+
     /// Why it cannot go on at all, if that is so: our own table cannot be kept.
     pub fn failure(&mut self) -> Option<io::Error> {
         self.board.lock().failed.take()
@@ -161,10 +175,12 @@ struct Ahead {
     /// The block that is being filled: it has room behind the bytes that are `filled`.
     block: Block,
     filled: usize,
+    work: Work,
 }
 
 impl Ahead {
     fn run(mut self) {
+        self.work.begin();
         let mut entry = 0;
         loop {
             let more = match self.walk(entry) {
@@ -308,6 +324,13 @@ impl Ahead {
         if self.filled == 0 {
             return Ok(());
         }
+        self.board.lock().pace.add(self.work.end());
+        let handed_over = self.put();
+        self.work.begin();
+        handed_over
+    }
+
+    fn put(&mut self) -> Result<(), Stopped> {
         self.block.bytes.truncate(std::mem::take(&mut self.filled));
         let end = self.block.end();
         let mut block = std::mem::replace(&mut self.block, Block { start: end, bytes: Vec::new() });

@@ -2,6 +2,8 @@
 
 use crate::chunker::answers::{AnswerWriter, Fate, Objection, Tally};
 use crate::chunker::request::RequestReader;
+use crate::io::clock;
+use crate::io::gauge::{Gauge, Meter};
 use crate::io::store::tree::{Event, Outcome, Tree, Untaken};
 use crate::io::store::{ErrorKind, Store, StoreError};
 use crate::session::windowed::gather::Block;
@@ -71,12 +73,13 @@ pub(super) struct Job {
     /// What is said to the client; `None` after its end.
     writer: Option<AnswerWriter>,
     said: Vec<u8>,
+    meter: Meter,
     placed_bytes: u64,
     digest: Option<[u8; 32]>,
 }
 
 impl Job {
-    pub(super) fn new(store: &Arc<Store>) -> Self {
+    pub(super) fn new(store: &Arc<Store>, gauge: &Gauge) -> Self {
         let mut said = Vec::new();
         let writer = Some(AnswerWriter::new(&mut said));
         Self {
@@ -91,6 +94,7 @@ impl Job {
             told_end: false,
             writer,
             said,
+            meter: Meter::begin(gauge),
             placed_bytes: 0,
             digest: None,
         }
@@ -114,7 +118,16 @@ impl Job {
 
     /// Bytes of the files came. An error is why nothing more can come of the transfer.
     pub(super) fn take(&mut self, block: Block, answers: &mut Vec<Answer>) -> Result<(), String> {
+        self.meter.work();
+        let taken = self.write_or_hold(block, answers);
+        self.meter.rest();
+        taken
+    }
+
+    fn write_or_hold(&mut self, block: Block, answers: &mut Vec<Answer>) -> Result<(), String> {
+        let (began, least) = (clock::now(), self.store.least_time(block.bytes.len()));
         let was_taken = self.write(&block)?;
+        clock::pause((began + least).saturating_duration_since(clock::now()));
         if !was_taken {
             self.held.insert(block.offset, block);
             return Ok(());
@@ -213,7 +226,8 @@ impl Job {
             }
             Event::Done(Outcome { placed, refused, failed }) => {
                 let tally = Tally { placed, refused, failed };
-                if let Some(writer) = self.writer.take() {
+                if let Some(mut writer) = self.writer.take() {
+                    writer.set_strain(self.meter.strain());
                     writer.end(tally, &mut self.said);
                 }
                 let blake3 = self.digest.filter(|_| placed == 1);
@@ -252,7 +266,7 @@ mod tests {
     fn job() -> (tempfile::TempDir, Job) {
         let root = tempfile::tempdir().expect("a folder");
         let store = Store::open(root.path(), Policy::default()).expect("a store");
-        let job = Job::new(&Arc::new(store));
+        let job = Job::new(&Arc::new(store), &Gauge::default());
         (root, job)
     }
 

@@ -29,6 +29,16 @@ pub enum Cipher {
     ChaCha20Poly1305,
 }
 
+impl fmt::Display for Cipher {
+    /// Its name for people.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Cipher::Aes256Gcm => "AES-256-GCM",
+            Cipher::ChaCha20Poly1305 => "ChaCha20-Poly1305",
+        })
+    }
+}
+
 impl Cipher {
     /// How it is written.
     pub(super) fn code(self) -> u8 {

@@ -3,7 +3,7 @@
 use super::acks::Ecn;
 use super::streams::Source;
 use super::upload::Upload;
-use crate::session::{Machine, Transmit, Via};
+use crate::session::{Load, Machine, Transmit, Via};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -87,6 +87,10 @@ impl<S: Source> Machine for Caller<S> {
     fn handle_refused(&mut self, _to: SocketAddr, size: usize, now: Instant) {
         self.now = now;
         self.upload.handle_refused(size, now);
+    }
+
+    fn handle_load(&mut self, load: &Load, now: Instant) {
+        self.upload.handle_load(load, now);
     }
 
     fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {

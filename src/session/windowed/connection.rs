@@ -1,6 +1,7 @@
 //! A connection after its handshake: sealed packets both ways, and the streams that they carry. The leaves judge, this acts.
 
 mod event;
+mod limit;
 mod packet;
 
 pub use event::{Batch, CHALLENGE_LENGTH, Config, End, Event, NO_ERROR, PROTOCOL_VIOLATION, Sink};

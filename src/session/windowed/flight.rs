@@ -1,7 +1,9 @@
 //! The packets of ours that are under way: which number the next one gets, when it may leave, and what became of those before it.
 
+mod counts;
 mod fates;
 
+pub use counts::Counts;
 pub use fates::{Arrived, Fates, Missing};
 
 use super::delivery::{Sampler, Stamp};
@@ -51,28 +53,6 @@ pub struct Leaving<T> {
     pub is_markable: bool,
     /// What it carries.
     pub content: T,
-}
-
-/// What sending has cost, in packets and bytes of UDP payload.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Packets sent.
-    pub packets: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Packets deemed lost.
-    pub lost: u64,
-    /// Of those, packets that arrived after all.
-    pub spurious: u64,
-    /// Probe time-outs.
-    pub timeouts: u64,
-}
-
-impl Counts {
-    /// Whether so many packets are lost that some of the last ones will be as well: one in two hundred.
-    pub fn is_lossy(&self) -> bool {
-        self.packets >= 200 && self.lost.saturating_sub(self.spurious) >= self.packets / 200
-    }
 }
 
 /// One direction of a connection, from the number of a packet to its fate.
@@ -163,6 +143,7 @@ impl<T: Copy> Flight<T> {
         let paced = self.pacer.budget(now, self.is_held || self.sampler.is_late());
         let forfeited = self.pacer.take_forfeited();
         if std::mem::replace(&mut self.is_held, paced == 0) && forfeited > LATE {
+            self.counts.late = self.counts.late.saturating_add(forfeited);
             self.sampler.on_late(self.ledger.bytes_in_flight());
         }
         room.min(paced)
@@ -380,7 +361,7 @@ impl<T: Copy> Flight<T> {
                 self.mtu.on_probe_lost(size, now);
                 continue;
             }
-            self.counts.lost += 1;
+            self.counts.on_lost(number);
             self.sampler.on_lost(bytes);
             self.congestion.on_lost(&Lost { now, sent: packet.sent_at, bytes, in_flight_then: stamp.in_flight });
             if self.mtu.on_lost(packet.number, size) {

@@ -135,6 +135,11 @@ impl Outbox {
         self.lost.is_empty() && self.acked.first_gap(self.next) < self.available && self.fresh().is_none()
     }
 
+    /// Whether there will be no more bytes than are there.
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
     /// Whether the peer has every byte up to the offset `end`.
     pub fn has_all(&self, end: u64) -> bool {
         self.acked.covers(0..end)

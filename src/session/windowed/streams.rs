@@ -3,6 +3,7 @@
 use super::inbox::{Arrival, Inbox, Violation};
 use super::outbox::Outbox;
 use crate::codec::Writer;
+use crate::limits::Limit;
 use crate::packet::windowed::frame::{Extent, Frame, Space, begin_bytes, bytes_header_length};
 use crate::ranges::RangeSet;
 use std::ops::Range;
@@ -11,6 +12,11 @@ use std::ops::Range;
 pub trait Source {
     /// Fills `into` with the bytes from `offset` on; says `false` when they are not there yet.
     fn read(&mut self, space: Space, offset: u64, into: &mut [u8]) -> bool;
+
+    /// What holds it back when it has nothing more to send.
+    fn behind(&self) -> Limit {
+        Limit::Disk
+    }
 }
 
 /// What a packet carried, to know what its fate means.

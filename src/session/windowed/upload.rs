@@ -1,18 +1,24 @@
 //! The client's half of a windowed transfer: handshake, then what the files are, then their bytes, until the server says that all is
 //! done.
 
+mod stats;
+
+pub use stats::Stats;
+
 use super::acks::{Ecn, MAX_ACK_DELAY};
+use super::chrono::Chrono;
 use super::connection::{self, Batch, Config, Connection, End, Sink};
-use super::flight::{Counts, Takeoff};
+use super::flight::Takeoff;
 use super::log::{self, Entry, Log, Side, State};
 use super::ordered::Ordered;
-use super::outbox::Outbox;
 use super::streams::Source;
 use super::watch::settings;
 use super::{ANSWER_WINDOW, DATA_CREDIT, MANIFEST_CREDIT};
+use crate::limits::Limit;
 use crate::packet::windowed::frame::Space;
-use crate::packet::windowed::{ConnectionId, Datagram, reset_token};
+use crate::packet::windowed::{Cipher, ConnectionId, Datagram, reset_token};
 use crate::ranges::RangeSet;
+use crate::session::Load;
 use crate::session::congestion::Choice;
 use crate::session::handshake::token::ExpectedReset;
 use crate::session::handshake::{self, Client, Failure, PublicKey};
@@ -55,31 +61,6 @@ pub enum Event {
     Over(End),
 }
 
-/// What is known of the transfer, for people to read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// What sending has cost.
-    pub counts: Counts,
-    /// Bytes of files that the server has.
-    pub acknowledged: u64,
-    /// Bytes of files that are not to be sent, and that it has not.
-    pub void: u64,
-    /// Since when nothing was heard of what waits for an answer.
-    pub unanswered: Option<Instant>,
-    /// Bytes of files that were sent again.
-    pub repeated: u64,
-    /// The smoothed round trip.
-    pub rtt: Option<Duration>,
-    /// The length of packets in bytes.
-    pub packet_size: usize,
-    /// How fast packets leave, in bytes per second.
-    pub pacing_rate: u64,
-    /// How much may be under way, in bytes.
-    pub window: u64,
-    /// The server's disk is what we wait for.
-    pub is_blocked: bool,
-}
-
 /// The machine. `S` has the bytes of the manifest and of the files; it is asked when a packet is written.
 pub struct Upload<S> {
     handshake: Client,
@@ -90,6 +71,8 @@ pub struct Upload<S> {
     /// The server has sent a packet.
     is_confirmed: bool,
     source: S,
+    chrono: Chrono,
+    cipher: Option<Cipher>,
     /// Where the bytes end that are there to be sent, by then.
     manifest_end: u64,
     data_end: u64,
@@ -116,6 +99,8 @@ impl<S: Source> Upload<S> {
             reset: None,
             is_confirmed: false,
             source,
+            chrono: Chrono::new(now),
+            cipher: None,
             manifest_end: 0,
             data_end: 0,
             is_complete: false,
@@ -156,7 +141,7 @@ impl<S: Source> Upload<S> {
         let takeoff =
             Takeoff { now, choice, round_trip, remembered: None, mtu_max, max_ack_delay: MAX_ACK_DELAY, seed };
         let (keys, peer_id) = (established.keys, established.to);
-        let cipher = keys.cipher;
+        let cipher = *self.cipher.insert(keys.cipher);
         let mut connection = Connection::new(Config { keys, peer_id, takeoff, timeout, keeps_alive: true });
         let streams = connection.streams();
         for (space, credit, end) in
@@ -237,6 +222,7 @@ impl<S: Source> Upload<S> {
     /// A datagram came from the server's address. It is used up. Says whether it was one that only the server, or somebody who sees what
     /// is sent to it, can have sent.
     pub fn handle_datagram(&mut self, datagram: &mut [u8], ecn: Option<Ecn>, now: Instant) -> bool {
+        self.chrono.count(now);
         let is_expected = match (Datagram::decode(datagram), &mut self.connection) {
             (Ok(Datagram::Packet(header)), Some((id, connection))) => {
                 let is_reset = reset_token(datagram)
@@ -278,6 +264,15 @@ impl<S: Source> Upload<S> {
         }
     }
 
+    /// So busy was the thread that calls us, until now.
+    pub fn handle_load(&mut self, load: &Load, now: Instant) {
+        let flight = self.connection.as_ref().map(|(_, connection)| connection.flight());
+        let late = flight.map_or(Duration::ZERO, |flight| flight.counts().late);
+        // On a long path what leaves a little late does so while others are under way; on a short one nothing else is.
+        let is_near = flight.is_some_and(|flight| flight.rtt().min().is_some_and(|least| least < NEAR));
+        self.chrono.on_load(if is_near { load.wanted } else { load.awake }, late, load, now);
+    }
+
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.handshake.handle_timeout(now);
@@ -300,28 +295,17 @@ impl<S: Source> Upload<S> {
             return Some(Batch { segment: datagram.len(), is_markable: false });
         }
         let (_, connection) = self.connection.as_mut()?;
-        connection.poll_transmit(out, &mut self.source, now)
+        let batch = connection.poll_transmit(out, &mut self.source, now);
+        if batch.is_none() {
+            self.chrono.reach(limit(connection, &self.source, self.sending.choice), now);
+        }
+        batch
     }
 
     /// When [`Upload::handle_timeout`] or [`Upload::poll_transmit`] wants to be called.
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         let connection = self.connection.as_ref().and_then(|(_, connection)| connection.poll_timeout(now));
         [self.handshake.poll_timeout(), connection].into_iter().flatten().min()
-    }
-
-    /// How it goes.
-    pub fn stats(&mut self) -> Stats {
-        let Some((_, connection)) = &mut self.connection else { return Stats::default() };
-        let flight = connection.flight();
-        let (counts, rtt, packet_size) = (flight.counts(), flight.rtt().smoothed(), flight.packet_size());
-        let (pacing_rate, window) = (flight.congestion().pacing_rate(), flight.congestion().window());
-        let outbox = connection.streams().outbox(Space::Data);
-        let (acked, void, repeated) =
-            outbox.map_or((0, 0, 0), |outbox| (outbox.acked(), outbox.void(), outbox.repeated()));
-        let (acknowledged, rtt) = (acked.saturating_sub(void), Some(rtt));
-        let is_blocked = outbox.is_some_and(Outbox::is_blocked);
-        let unanswered = connection.unanswered();
-        Stats { counts, acknowledged, void, unanswered, repeated, rtt, packet_size, pacing_rate, window, is_blocked }
     }
 
     fn on_available(&mut self, space: Space, end: u64) {
@@ -380,6 +364,17 @@ impl<S: Source> Upload<S> {
             over = Some(end);
         }
         self.events.extend(over.map(Event::Over));
+    }
+}
+
+/// A round trip that is no longer than what a woken thread waits for a core on a busy machine.
+const NEAR: Duration = Duration::from_millis(2);
+
+/// What holds an upload back that has nothing more to send now.
+fn limit(connection: &Connection, source: &impl Source, choice: Choice) -> Limit {
+    match (connection.limit(source.behind()), choice) {
+        (Limit::Path, Choice::Fixed(_)) => Limit::Rate,
+        (limit, _) => limit,
     }
 }
 

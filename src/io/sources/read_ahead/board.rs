@@ -1,6 +1,7 @@
 //! What the thread that reads ahead and those whom it reads for tell each other.
 
 use super::ring::Ring;
+use super::work::Pace;
 use crate::chunker::digests::FileDigest;
 use crate::io::sources::catalogue::Found;
 use crate::ranges::RangeSet;
@@ -33,6 +34,8 @@ pub(super) struct State {
     pub(super) is_at_end: bool,
     pub(super) failed: Option<io::Error>,
     pub(super) is_stopped: bool,
+    /// How long reading and hashing took of late, and how much of a core that was.
+    pub(super) pace: Pace,
     /// The thread sleeps until something is moved.
     is_waiting: bool,
 }
