@@ -55,7 +55,7 @@ impl Call {
             timeout: TIMEOUT,
             seed: [4; 32],
         };
-        let sending = Sending { choice, mtu_max: 1472, timeout: TIMEOUT, seed: [kind; 16] };
+        let sending = Sending { choice, remembered: None, mtu_max: 1472, timeout: TIMEOUT, seed: [kind; 16] };
         let mut upload = Upload::new(config, sending, Pattern { is_dry: false }, now);
         upload.handle_manifest(offset(kind).min(1 << 20));
         upload.handle_data([0, 1000, 100_000, VARINT_MAX][usize::from(kind >> 2 & 3)]);

@@ -2,6 +2,7 @@
 
 mod balance;
 mod looks;
+mod memory;
 mod outset;
 mod silence;
 
@@ -25,6 +26,7 @@ use crate::session::windowed::connection::{End, NO_ERROR, PROTOCOL_VIOLATION};
 use crate::session::windowed::upload::{Event, Stats};
 use balance::Balance;
 use looks::{Looks, loss};
+use memory::Memory;
 use silence::Silence;
 use std::io;
 use std::ops::ControlFlow;
@@ -38,6 +40,7 @@ struct Sending<'a> {
     report: &'a mut dyn Report,
     interrupt: Interrupt,
     known_hosts: KnownHosts,
+    memory: Memory,
     began: Instant,
     /// A start's acknowledgement offered the windowed mode: texts do get through.
     is_invited: bool,
@@ -70,6 +73,7 @@ impl Application<Caller<Feed>> for Sending<'_> {
         self.feed(caller)?;
         self.stats = caller.upload().stats();
         self.looks.look(&self.stats, now.saturating_duration_since(self.began));
+        self.memory.learn(caller.upload().learned());
         let Some(event) = caller.upload().poll_event() else {
             self.is_closed = !self.is_connected && caller.is_closed();
             // A server that is just being started gets its time.
@@ -180,6 +184,8 @@ impl Sending<'_> {
                     self.report.note(&Note::Remark { text })?;
                 }
                 let is_first = !std::mem::replace(&mut self.is_connected, true);
+                let remembered = self.memory.recall(caller.peer());
+                caller.upload().remember(remembered);
                 caller.upload().welcome(now);
                 if let Some(peer) = caller.peer().filter(|_| is_first) {
                     let (name, size) = (self.name.clone(), self.balance.bytes());
@@ -224,6 +230,7 @@ impl Sending<'_> {
     }
 
     fn on_over(&mut self, caller: &mut Caller<Feed>, end: End, now: Instant) -> io::Result<u8> {
+        self.memory.keep();
         if !self.is_done || self.stopped.is_some() {
             let reason = self.stopped.take().unwrap_or_else(|| self.end(caller, &end));
             return self.fail(caller, reason);

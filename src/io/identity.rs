@@ -3,9 +3,11 @@
 //! They live in `$XDG_CONFIG_HOME/homing` (`~/.config/homing`), or where `--config-dir` says; never under a folder that is served.
 
 pub mod known_hosts;
+mod known_paths;
 mod private_file;
 
 pub use known_hosts::{KnownHosts, KnownHostsError, Met, Pin};
+pub use known_paths::KnownPaths;
 pub use private_file::FileError;
 
 use crate::session::handshake::PrivateKey;
@@ -116,6 +118,11 @@ impl ConfigFolder {
     /// The servers that were met from here.
     pub fn known_hosts(&self) -> KnownHosts {
         KnownHosts::new(self.path.join("known_hosts"))
+    }
+
+    /// What the paths to them bore.
+    pub fn known_paths(&self) -> KnownPaths {
+        KnownPaths::new(self.path.join("known_paths"))
     }
 }
 

@@ -84,7 +84,13 @@ fn caller(number: u64, invitation: Invitation, now: Instant) -> Caller<Zeros> {
         timeout: TIMEOUT,
         seed: seed(number, 3),
     };
-    let sending = upload::Sending { choice: Choice::Bbr, mtu_max: 1472, timeout: TIMEOUT, seed: seed(number, 4) };
+    let sending = upload::Sending {
+        choice: Choice::Bbr,
+        remembered: None,
+        mtu_max: 1472,
+        timeout: TIMEOUT,
+        seed: seed(number, 4),
+    };
     let mut upload = Upload::new(call, sending, Zeros, now);
     upload.handle_manifest(MANIFEST);
     Caller::towards(peer, upload, vec![SERVER], now)

@@ -137,8 +137,13 @@ fn new_upload(seed: u64, plan: &Plan, now: Instant) -> Upload<Pattern> {
         timeout: Duration::from_secs(300),
         seed: bytes(seed, 5),
     };
-    let sending =
-        Sending { choice: plan.choice, mtu_max: 1472, timeout: Duration::from_secs(300), seed: bytes(seed, 6) };
+    let sending = Sending {
+        choice: plan.choice,
+        remembered: None,
+        mtu_max: 1472,
+        timeout: Duration::from_secs(300),
+        seed: bytes(seed, 6),
+    };
     let mut manifest = plan.bytes.to_be_bytes().to_vec();
     manifest.resize(plan.manifest.max(8), 7);
     let mut upload = Upload::new(call, sending, Pattern { manifest }, now);

@@ -3,6 +3,7 @@
 use super::Sending;
 use super::balance::Balance;
 use super::looks::Looks;
+use super::memory::Memory;
 use super::silence::Silence;
 use crate::app::copy::{Guest, connect};
 use crate::app::exit;
@@ -146,7 +147,8 @@ fn run(
         timeout: plan.first_timeout,
         seed: call_seed,
     };
-    let sending = upload::Sending { choice: plan.choice, mtu_max: MAX_DATAGRAM, timeout: plan.timeout, seed };
+    let sending =
+        upload::Sending { choice: plan.choice, remembered: None, mtu_max: MAX_DATAGRAM, timeout: plan.timeout, seed };
     let upload = Upload::new(call, sending, feed, now);
     let mut caller = match chosen {
         Some(chosen) => Caller::towards(chosen, upload, peers, now),
@@ -160,6 +162,7 @@ fn run(
     }
     let mut sending = Sending {
         known_hosts: identity.folder.known_hosts(),
+        memory: Memory::new(identity.folder.known_paths()),
         looks: Looks::new(plan.plot.clone()),
         plan,
         name,

@@ -39,7 +39,7 @@ mod rounds;
 mod weather;
 
 use crate::session::congestion::controller::{
-    Acked, Congestion, INITIAL_PACKETS, Lost, RTT_UNKNOWN, Start, initial_window, rate_of, scaled,
+    Acked, Congestion, INITIAL_PACKETS, Lost, RTT_UNKNOWN, Remembered, Start, initial_window, rate_of, scaled,
 };
 use cycle::Cycle;
 use ebb::Ebb;
@@ -360,6 +360,10 @@ impl Congestion for Bbr {
         if self.phase.is_cycling() {
             self.pacing_rate = self.model.rate().max(1);
         }
+    }
+
+    fn learned(&self) -> Option<Remembered> {
+        self.model.learned().filter(|_| self.has_been_full)
     }
 
     fn window(&self) -> u64 {

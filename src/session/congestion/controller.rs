@@ -50,6 +50,11 @@ pub trait Congestion: fmt::Debug + Send {
         None
     }
 
+    /// What it has learned of the path that may be worth to begin with the next time.
+    fn learned(&self) -> Option<Remembered> {
+        None
+    }
+
     /// A packet that was deemed lost has arrived after all. It is described as it was to [`Congestion::on_lost`].
     fn on_spurious_loss(&mut self, lost: &Lost) {
         let _ = lost;

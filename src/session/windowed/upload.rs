@@ -19,7 +19,7 @@ use crate::packet::windowed::frame::Space;
 use crate::packet::windowed::{Cipher, ConnectionId, Datagram, reset_token};
 use crate::ranges::RangeSet;
 use crate::session::Load;
-use crate::session::congestion::Choice;
+use crate::session::congestion::{Choice, Remembered};
 use crate::session::handshake::token::ExpectedReset;
 use crate::session::handshake::{self, Client, Failure, PublicKey};
 use std::collections::VecDeque;
@@ -32,6 +32,8 @@ use std::time::{Duration, Instant};
 pub struct Sending {
     /// Which congestion control.
     pub choice: Choice,
+    /// What the path bore the last time.
+    pub remembered: Option<Remembered>,
     /// The largest UDP payload that the interface takes, in bytes.
     pub mtu_max: usize,
     /// A connection that hears nothing for so long is given up.
@@ -133,13 +135,22 @@ impl<S: Source> Upload<S> {
         }
     }
 
+    /// What the path to this server bore the last time; before [`Upload::welcome`].
+    pub fn remember(&mut self, remembered: Option<Remembered>) {
+        self.sending.remembered = remembered;
+    }
+
+    /// What is worth remembering of the path.
+    pub fn learned(&self) -> Option<Remembered> {
+        self.connection.as_ref()?.1.flight().congestion().learned()
+    }
+
     /// The server is the right one: sending begins; or begins again, when the server never confirmed the connection before.
     pub fn welcome(&mut self, now: Instant) {
         let Some(established) = self.handshake.finish(&[], now) else { return };
-        let Sending { choice, mtu_max, timeout, seed } = self.sending;
+        let Sending { choice, remembered, mtu_max, timeout, seed } = self.sending;
         let round_trip = self.handshake.smoothed_rtt();
-        let takeoff =
-            Takeoff { now, choice, round_trip, remembered: None, mtu_max, max_ack_delay: MAX_ACK_DELAY, seed };
+        let takeoff = Takeoff { now, choice, round_trip, remembered, mtu_max, max_ack_delay: MAX_ACK_DELAY, seed };
         let (keys, peer_id) = (established.keys, established.to);
         let cipher = *self.cipher.insert(keys.cipher);
         let mut connection = Connection::new(Config { keys, peer_id, takeoff, timeout, keeps_alive: true });

@@ -7,7 +7,7 @@ use crate::session::congestion::bbr::jitter::{Lot, Took};
 use crate::session::congestion::bbr::min_rtt::MinRtt;
 use crate::session::congestion::bbr::rounds::{Round, Rounds};
 use crate::session::congestion::bbr::weather::Weather;
-use crate::session::congestion::controller::{Acked, Lost, Start, scaled, volume_of};
+use crate::session::congestion::controller::{Acked, Lost, Remembered, Start, scaled, volume_of};
 use std::time::{Duration, Instant};
 
 /// The model.
@@ -121,6 +121,12 @@ impl Model {
     pub fn volume_with_excess(&self, gain: f64) -> u64 {
         let excess = if self.is_queueing() { 0 } else { self.aggregation.excess() };
         self.volume(gain).saturating_add(excess)
+    }
+
+    /// The rate, the round trip and the losses, for the next time.
+    pub fn learned(&self) -> Option<Remembered> {
+        let (rate, loss) = (self.bandwidth.max(), self.weather.share());
+        self.min_rtt.min().filter(|_| rate > 0).map(|rtt| Remembered { rate, rtt, loss })
     }
 
     /// With less in flight the path would stand still between two acknowledgements.
