@@ -106,6 +106,7 @@ fn transfer(file: &Path, folder: &Path) -> f64 {
 
 fn serve_quietly(wire: &mut Wire, root: PathBuf, interrupt: Interrupt) -> io::Result<u8> {
     let plan = ServePlan {
+        gets: 0,
         root,
         policy: Policy::default(),
         exit_after: None,

@@ -90,6 +90,7 @@ impl Program {
         Self::start(move |wire, interrupt| {
             let policy = Policy::default();
             let plan = ServePlan {
+                gets: 0,
                 root: inbox,
                 policy,
                 exit_after: None,

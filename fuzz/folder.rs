@@ -1,6 +1,6 @@
 //! A tree that is received from somebody who says what he likes of it, in a folder that has a neighbour which must stay as it is.
 
-use homing::chunker::request::{Existing, RequestReader};
+use homing::chunker::request::{Existing, Request, RequestReader};
 use homing::codec::{VARINT_MAX, Writer};
 use homing::io::store::tree::{Event, Tree};
 use homing::io::store::{Policy, Store};
@@ -46,8 +46,9 @@ impl Folder {
         }
         if self.tree.is_none() {
             match self.request.next(&mut bytes) {
-                Ok(existing) => self.tree = existing.map(|existing| Tree::open(&self.store, existing)),
-                Err(_) => self.is_broken = true,
+                Ok(None) => {}
+                Ok(Some(Request::Bring(existing))) => self.tree = Some(Tree::open(&self.store, existing)),
+                Ok(Some(Request::Get(_))) | Err(_) => self.is_broken = true,
             }
         }
         if let Some(tree) = &mut self.tree {

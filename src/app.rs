@@ -8,6 +8,7 @@ pub mod cli;
 pub mod copy;
 pub mod echo;
 pub mod exit;
+pub mod get;
 pub mod link;
 pub mod send;
 pub mod serve;

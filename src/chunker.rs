@@ -6,6 +6,7 @@ pub mod layout;
 pub mod manifest;
 mod records;
 pub mod request;
+pub mod wanted;
 
 use crate::codec;
 use sha2::{Digest, Sha256};

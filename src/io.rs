@@ -10,6 +10,7 @@ pub mod gauge;
 pub mod identity;
 pub mod limits;
 pub mod lines;
+pub mod pour;
 pub mod processor;
 pub mod program;
 pub mod progress;

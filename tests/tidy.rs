@@ -28,7 +28,15 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("ring", &["session/windowed/protection.rs"]),
     (
         "blake3",
-        &["session/handshake/", "chunker/", "io/sources.rs", "io/sources/", "io/store/tree.rs", "io/store/tree/"],
+        &[
+            "session/handshake/",
+            "chunker/",
+            "io/pour.rs",
+            "io/sources.rs",
+            "io/sources/",
+            "io/store/tree.rs",
+            "io/store/tree/",
+        ],
     ),
     ("base64", &["session/handshake/identity.rs", "session/handshake/terms.rs"]),
     ("zeroize", &["session/handshake/", "session/windowed/protection.rs", "io/identity.rs", "io/identity/"]),

@@ -16,7 +16,7 @@ pub const NO_ANSWER: u8 = 3;
 pub const REFUSED: u8 = 4;
 /// What arrived is not what was sent.
 pub const NOT_VERIFIED: u8 = 5;
-/// A file on this side could not be read, or changed while it was read.
+/// A file on this side could not be read, or changed while it was read; or, when it was got, could not be saved.
 pub const LOCAL_FILE: u8 = 6;
 /// Everything was sent, and the end was not confirmed.
 pub const NOT_CONFIRMED: u8 = 7;

@@ -1,10 +1,11 @@
 //! The client in the windowed mode: files and trees there, with progress and a plain word at the end.
 
 mod balance;
+pub(super) mod failure;
 mod looks;
 mod memory;
 mod outset;
-mod silence;
+pub(super) mod silence;
 
 pub(super) use outset::{BATCH, Identity, accept, random};
 pub use outset::{SendPlan, send};
@@ -306,47 +307,9 @@ impl Sending<'_> {
         Ok(code)
     }
 
-    /// Why there was no handshake: the thing, the reason and the remedy.
+    /// Why there was no handshake.
     fn failure(&self, failure: &Failure) -> (String, u8) {
-        let (target, seconds) = (Printable(&self.plan.target), self.plan.first_timeout.as_secs_f64());
-        match failure {
-            Failure::NoAnswer { unreachable: true, .. } => {
-                let text = format!("nobody listens at {target}: the port is closed; is the server running there?");
-                (text, exit::NO_ANSWER)
-            }
-            Failure::NoAnswer { forged: 0, .. } if self.is_invited => {
-                let text = format!(
-                    "{target} offers the windowed mode, and did not answer in it for {seconds} s: something in between may let only \
-                     text pass; try --mode checked"
-                );
-                (text, exit::NO_ANSWER)
-            }
-            Failure::NoAnswer { forged: 0, .. } => {
-                let text = format!(
-                    "{target} did not answer for {seconds} s; is UDP port open there, and does it know the windowed mode \
-                     (--mode lab is for plain lab servers)?"
-                );
-                (text, exit::NO_ANSWER)
-            }
-            Failure::NoAnswer { forged, .. } => {
-                let text = format!(
-                    "{target} gave no genuine answer for {seconds} s, and {forged} that were not; somebody may be in between"
-                );
-                (text, exit::NO_ANSWER)
-            }
-            Failure::OtherVersion(version) => {
-                let text = format!(
-                    "{target} speaks version {version} of the windowed mode; use the same version on both sides"
-                );
-                (text, exit::REFUSED)
-            }
-            Failure::OtherKey { expected, found } => {
-                (format!("{target} has the key {}, not {expected}", found.fingerprint()), exit::REFUSED)
-            }
-            Failure::NotConfirmed => {
-                (format!("{target} fell silent in the middle of the handshake; try again"), exit::NO_ANSWER)
-            }
-        }
+        failure::why(&self.plan.target, self.plan.first_timeout, self.is_invited, failure)
     }
 
     /// Why the connection ended before all was done.

@@ -1,6 +1,8 @@
 //! The server, honest or behind bad weather: events to files, people and programs.
 
+mod giving;
 mod opening;
+mod throttle;
 mod windowed;
 
 pub use opening::open_harbour;
@@ -25,6 +27,7 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use throttle::Throttle;
 use windowed::Unloading;
 
 /// Where a server saves, and when it ends.
@@ -43,6 +46,8 @@ pub struct ServePlan {
     pub album: Option<Album>,
     /// Where what happens in windowed transfers is written down.
     pub qlog: Option<QlogWriter>,
+    /// So many clients may get files at once; with 0 the folder's owner gives none.
+    pub gets: usize,
 }
 
 /// Serves on the wire's socket 0 until the plan, a signal or a misbehaviour ends it; gives the exit code.
@@ -61,11 +66,12 @@ pub fn serve<M: Serving>(
     let cannot = |error| io::Error::other(format!("cannot save beneath {root}: {error}; --root names another folder"));
     let workers = Workers::start(&plan.root, plan.policy, &wire.waker()).map_err(cannot)?;
     let unloading = match machine.harbour() {
-        Some(harbour) => Some(Unloading::start(workers.store(), wire, harbour, plan.qlog.take())?),
+        Some(harbour) => Some(Unloading::start(workers.store(), wire, harbour, (plan.qlog.take(), plan.gets))?),
         None => None,
     };
     let address = wire.local_address(0)?;
-    let purpose = format!("files are saved beneath {}", plan.root.display());
+    let gives = if unloading.is_some() && plan.gets > 0 { ", and given to who wants them" } else { "" };
+    let purpose = format!("files are saved beneath {}{gives}", plan.root.display());
     report.note(&Note::Listening { address, purpose })?;
     if let Some(text) = wire.buffer_hint().filter(|_| unloading.is_some()) {
         report.note(&Note::Remark { text })?;
@@ -356,34 +362,6 @@ impl Server<'_> {
         if judged { exit::DONE } else { exit::NOT_VERIFIED }
     }
 }
-
-/// Lets so many notes a second through that a flood of nonsense neither fills a disk nor blocks the socket thread on a slow
-/// terminal.
-#[derive(Default)]
-struct Throttle {
-    second: Option<Instant>,
-    told: u32,
-    untold: u64,
-}
-
-impl Throttle {
-    /// Whether one more may be told, and how many were not since the last one.
-    fn admit(&mut self, now: Instant) -> Option<u64> {
-        if self.second.is_none_or(|began| now.saturating_duration_since(began) >= Duration::from_secs(1)) {
-            self.second = Some(now);
-            self.told = 0;
-        }
-        if self.told >= TOLD_A_SECOND {
-            self.untold += 1;
-            return None;
-        }
-        self.told += 1;
-        Some(std::mem::take(&mut self.untold))
-    }
-}
-
-/// Refusals told a second: more than a person reads.
-const TOLD_A_SECOND: u32 = 20;
 
 /// How often a transfer's progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(200);

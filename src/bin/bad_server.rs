@@ -66,6 +66,7 @@ fn run(args: &BadServerArgs) -> anyhow::Result<u8> {
     let own = wire.local_address(0)?.to_string();
     let recordings = album.as_ref().map(|album| album.recordings(Vantage::Both, own));
     let plan = ServePlan {
+        gets: 0,
         root: serving.root.clone(),
         policy: serving.policy(),
         exit_after: serving.exit_after,

@@ -7,14 +7,17 @@ use homing::app::auto::{copy_best, needs_windowed};
 use homing::app::cli::{ClientArgs, ModeArg, SpellingArg, usage_error};
 use homing::app::copy::{CopyPlan, check_target, copy};
 use homing::app::exit;
+use homing::app::get::{GetPlan, Place, get, place};
 use homing::app::send::{SendPlan, send};
 use homing::chunker::request::Existing;
+use homing::chunker::wanted::Pace;
 use homing::io::events::Note;
 use homing::io::qlog::{self, QlogWriter};
 use homing::io::recording;
 use homing::io::signals::Interrupt;
 use homing::io::source::Source;
 use homing::session::Mode;
+use homing::session::congestion::Choice;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn run(args: ClientArgs) -> anyhow::Result<u8> {
         usage_error(&mut ClientArgs::command(), &reason);
     }
     match args.mode {
+        ModeArg::Auto | ModeArg::Windowed if args.windowed.get && !is_compact => run_get(args),
         ModeArg::Auto if !is_compact => run_best(args),
         ModeArg::Auto | ModeArg::Lab => run_stop_and_wait(args, Mode::Lab),
         ModeArg::Checked => run_stop_and_wait(args, Mode::Checked),
@@ -64,6 +68,53 @@ fn run_windowed(args: ClientArgs) -> anyhow::Result<u8> {
     }
     let mut report = args.speech.report();
     Ok(send(windowed(args)?, report.as_mut(), |wire| Interrupt::watch(wire.waker()))?)
+}
+
+fn run_get(args: ClientArgs) -> anyhow::Result<u8> {
+    if is_drawn(&args) {
+        refuse_to_draw();
+    }
+    let pace = match args.windowed.congestion {
+        Choice::Bbr => Pace::Bbr,
+        Choice::Cubic => Pace::Cubic,
+        Choice::Background => Pace::Background,
+        Choice::Fixed(_) => {
+            refuse("a server does not send at a rate that others fix; with --get take bbr, cubic or background")
+        }
+    };
+    let mut remotes = Vec::new();
+    for path in &args.sources {
+        match path.to_str() {
+            Some(path) => remotes.push(path.to_owned()),
+            None => refuse("a path there is not UTF-8; no server gives such names"),
+        }
+    }
+    let (wanted, place) = match place(&remotes, &args.remote, args.windowed.recursive, pace) {
+        Ok(placed) => placed,
+        Err(error) => refuse(&error.to_string()),
+    };
+    let is_output = place == Place::Output;
+    let mut report = if is_output { args.speech.report_aside() } else { args.speech.report() };
+    let qlog = args.record.qlog().map(|path| QlogWriter::create(path, qlog::Vantage::Client)).transpose()?;
+    let (timeout, first_timeout) = (args.windowed_timeout(), args.timeout());
+    let name = if is_output { remotes.concat() } else { args.remote };
+    let plan = GetPlan {
+        target: args.target,
+        wanted,
+        place,
+        name,
+        existing: if args.windowed.overwrite { Existing::Replace } else { Existing::Keep },
+        sha256: args.windowed.sha256,
+        timeout,
+        first_timeout,
+        config_dir: args.windowed.config_dir,
+        qlog,
+    };
+    Ok(get(plan, report.as_mut(), |wire| Interrupt::watch(wire.waker()))?)
+}
+
+fn refuse(reason: &str) -> ! {
+    usage_error(&mut ClientArgs::command(), reason)
 }
 
 fn is_drawn(args: &ClientArgs) -> bool {

@@ -27,6 +27,7 @@ fn run(args: &ServerArgs) -> anyhow::Result<u8> {
     let config_dir = args.config_dir.as_deref();
     let policy = Policy { write_limit: args.write_limit, ..args.serving.policy() };
     let receive_buffer = args.receive_buffer;
+    let gets = if args.allow_get { args.max_gets as usize } else { 0 };
     let args = &args.serving;
     let Some(port) = args.port else {
         usage_error(&mut ServerArgs::command(), "a PORT is needed, as in: server 12300")
@@ -50,6 +51,7 @@ fn run(args: &ServerArgs) -> anyhow::Result<u8> {
         misbehaviour: None,
         album,
         qlog,
+        gets,
     };
     let harbour = match open_harbour(config_dir, &args.config(), args.windowed_timeout())? {
         Ok(harbour) => Some(harbour),

@@ -1,11 +1,15 @@
-//! What a sender asks for before it says what it brings: a stream of records that has only its end.
+//! What a client says before anything else: what becomes of files that are there, when it brings some; or which ones it wants.
 //!
 //! ```text
 //! header            family "r", version 1                     (see the manifest's stream for records and fields)
-//! 0 end             what becomes of files that are there: 0 they stay, 1 they are replaced, 2 if they are older; BLAKE3
+//! 1 wanted          length of a path, the path beneath the server's folder (none is the folder itself), and the name that it is
+//!                   to get (none: what is in it comes without)
+//! 0 end             what becomes of files that are there: 0 they stay, 1 they are replaced, 2 if they are older; or
+//!                   3 those above are wanted, then 1 for folders as well or 0, and how fast: 0 bbr, 1 cubic, 2 background; BLAKE3
 //! ```
 
 use super::records::{Family, Record, RecordError, RecordReader, RecordWriter};
+use super::wanted::{Pace, WISHES_MAX, Wanted, Wish};
 use crate::codec::{Cursor, Writer};
 use thiserror::Error;
 
@@ -19,6 +23,38 @@ pub enum Existing {
     Replace,
     /// It is replaced if it is older than the one that comes.
     ReplaceOlder,
+}
+
+/// What a client is here for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// It brings files.
+    Bring(Existing),
+    /// It gets files.
+    Get(Wanted),
+}
+
+/// The bytes of a request for files.
+///
+/// # Errors
+/// [`RequestError::TooMany`].
+pub fn request_for(wanted: &Wanted) -> Result<Vec<u8>, RequestError> {
+    if wanted.wishes.len() > WISHES_MAX {
+        return Err(RequestError::TooMany);
+    }
+    let (mut out, mut body) = (Vec::new(), Vec::new());
+    let mut records = RecordWriter::new(FAMILY, &mut out);
+    let mut writer = Writer::new(&mut body, usize::MAX);
+    let numbers = [WANTED_END, u64::from(wanted.is_recursive), wanted.pace.number()];
+    let mut write = || {
+        for wish in &wanted.wishes {
+            records.record(WANTED, &wish.write()?, &mut out)?;
+        }
+        numbers.iter().try_for_each(|number| writer.varint(*number))
+    };
+    let written = write().and_then(|()| records.end(&body, &mut out));
+    debug_assert!(written.is_ok(), "no name is longer than a path");
+    Ok(out)
 }
 
 /// The bytes of a request.
@@ -39,6 +75,7 @@ pub fn request(existing: Existing) -> Vec<u8> {
 #[derive(Debug)]
 pub struct RequestReader {
     records: RecordReader,
+    wishes: Vec<Wish>,
 }
 
 impl Default for RequestReader {
@@ -50,25 +87,49 @@ impl Default for RequestReader {
 impl RequestReader {
     /// Expects the request's first byte.
     pub fn new() -> Self {
-        Self { records: RecordReader::new(FAMILY) }
+        Self { records: RecordReader::new(FAMILY), wishes: Vec::new() }
     }
 
     /// Takes from `input` what belongs to the request; gives it when it is complete.
     ///
     /// # Errors
     /// [`RequestError`]; nothing can come of the transfer then.
-    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Existing>, RequestError> {
-        match self.records.next(input)? {
-            None => Ok(None),
-            Some(Record::One { .. }) => Err(RequestError::Unknown),
-            Some(Record::End { body }) => match Cursor::new(body).varint() {
-                Some(0) => Ok(Some(Existing::Keep)),
-                Some(1) => Ok(Some(Existing::Replace)),
-                Some(2) => Ok(Some(Existing::ReplaceOlder)),
-                _ => Err(RequestError::Unknown),
-            },
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Request>, RequestError> {
+        loop {
+            match self.records.next(input)? {
+                None => return Ok(None),
+                Some(Record::One { kind: WANTED, body }) if self.wishes.len() < WISHES_MAX => {
+                    self.wishes.push(Wish::read(body).ok_or(RequestError::Unsafe)?);
+                }
+                Some(Record::One { kind: WANTED, .. }) => return Err(RequestError::TooMany),
+                Some(Record::One { .. }) => return Err(RequestError::Unknown),
+                Some(Record::End { body }) => {
+                    let wishes = std::mem::take(&mut self.wishes);
+                    return read_end(body, wishes).map(Some).ok_or(RequestError::Unknown);
+                }
+            }
         }
     }
+}
+
+fn read_end(body: &[u8], wishes: Vec<Wish>) -> Option<Request> {
+    let mut cursor = Cursor::new(body);
+    let existing = match cursor.varint()? {
+        0 => Existing::Keep,
+        1 => Existing::Replace,
+        2 => Existing::ReplaceOlder,
+        WANTED_END => {
+            let is_recursive = match cursor.varint()? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            };
+            let pace = Pace::of(cursor.varint()?)?;
+            return Some(Request::Get(Wanted { wishes, is_recursive, pace }));
+        }
+        _ => return None,
+    };
+    wishes.is_empty().then_some(Request::Bring(existing))
 }
 
 /// Why a request cannot be met.
@@ -77,12 +138,22 @@ pub enum RequestError {
     /// Not even a stream of records.
     #[error("the request cannot be read: {0}")]
     Records(#[from] RecordError),
+    /// A path that leads elsewhere, or cannot be read.
+    #[error("the request names a path that cannot be used; name files beneath the server's folder")]
+    Unsafe,
+    /// More paths than anybody types.
+    #[error("the request names more than {WISHES_MAX} paths; name their folder, or get some of them at a time")]
+    TooMany,
     /// It asks for something that came later.
     #[error("the request is for something that is not known here; use the same version on both sides")]
     Unknown,
 }
 
 const FAMILY: Family = Family { letter: b'r', version: 1 };
+const WANTED: u64 = 1;
+
+/// What the end begins with when files are wanted.
+const WANTED_END: u64 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -99,14 +170,46 @@ mod tests {
                 assert_eq!(reader.next(&mut &bytes[at..=at]), Ok(None));
             }
             let mut rest = &bytes[length - 1..];
-            assert_eq!(reader.next(&mut rest), Ok(Some(existing)));
+            assert_eq!(reader.next(&mut rest), Ok(Some(Request::Bring(existing))));
             assert_eq!(rest, b"rest");
         }
     }
 
     #[test]
+    fn what_is_wanted_comes_back() {
+        let name = |text| crate::name::SafeName::parse(text).ok();
+        let wishes = vec![Wish { path: name("a/b"), name: name("c") }, Wish { path: None, name: None }];
+        for (wishes, is_recursive, pace) in [(wishes, true, Pace::Background), (Vec::new(), false, Pace::Cubic)] {
+            let wanted = Wanted { wishes, is_recursive, pace };
+            let bytes = request_for(&wanted).expect("few");
+            for at in 0..bytes.len() {
+                assert_eq!(RequestReader::new().next(&mut &bytes[..at]), Ok(None));
+            }
+            assert_eq!(RequestReader::new().next(&mut &bytes[..]), Ok(Some(Request::Get(wanted))));
+        }
+        let many = Wanted { wishes: vec![Wish { path: None, name: None }; WISHES_MAX + 1], ..Wanted::default() };
+        assert_eq!(request_for(&many), Err(RequestError::TooMany));
+    }
+
+    #[test]
+    fn wishes_are_judged_before_they_are_kept() {
+        let records = |bodies: &[&[u8]], end: &[u8]| {
+            let mut bytes = Vec::new();
+            let mut writer = RecordWriter::new(FAMILY, &mut bytes);
+            bodies.iter().for_each(|body| writer.record(WANTED, body, &mut bytes).expect("short"));
+            writer.end(end, &mut bytes).expect("short");
+            RequestReader::new().next(&mut &bytes[..])
+        };
+        assert_eq!(records(&[b"\x02.."], b"\x03\x00\x00"), Err(RequestError::Unsafe));
+        assert_eq!(records(&vec![&b"\x01a"[..]; WISHES_MAX + 1], b"\x03\x00\x00"), Err(RequestError::TooMany));
+        // Who brings files wants none, and nobody chooses a rate for others.
+        assert_eq!(records(&[b"\x01a"], b"\x00"), Err(RequestError::Unknown));
+        assert_eq!(records(&[b"\x01a"], b"\x03\x00\x03"), Err(RequestError::Unknown));
+    }
+
+    #[test]
     fn what_is_not_known_is_not_guessed() {
-        for body in [&b"\x03"[..], b""] {
+        for body in [&b"\x03"[..], b"\x04", b""] {
             let mut bytes = Vec::new();
             RecordWriter::new(FAMILY, &mut bytes).end(body, &mut bytes).unwrap();
             assert_eq!(RequestReader::new().next(&mut &bytes[..]), Err(RequestError::Unknown));

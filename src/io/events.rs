@@ -2,19 +2,21 @@
 
 pub mod chat;
 mod counts;
+mod json;
 pub mod messages;
 pub mod talk;
 pub mod windowed;
 
 use crate::hostile::Account;
 use crate::limits::Limit;
-use crate::name::{Printable, is_hidden};
+use crate::name::Printable;
 use chat::{ChatNote, Tables};
 pub use counts::CountsNote;
 use indicatif::DecimalBytes;
+pub use json::{JsonAside, JsonReport};
 use messages::MessageNote;
 use serde::{Serialize, Serializer};
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use windowed::{UploadNote, WindowedNote};
 
@@ -103,9 +105,12 @@ pub struct Transfer {
     pub size: u64,
     /// `spaced`, `compact` or, in the windowed mode, `binary`.
     pub spelling: &'static str,
-    /// `lab`, `checked` or `windowed`.
+    /// `lab`, `checked`, `windowed` or [`MODE_GET`].
     pub mode: &'static str,
 }
+
+/// The windowed mode the other way round: the client gets what the server has.
+pub const MODE_GET: &str = "get";
 
 /// How far a transfer is.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -155,7 +160,7 @@ pub struct Finished {
     /// SHA-256 of the content, in hexadecimal, where it was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// `lab`, `checked` or `windowed`.
+    /// `lab`, `checked`, `windowed` or [`MODE_GET`].
     pub mode: &'static str,
     /// Both sides have compared the checksum.
     pub verified: bool,
@@ -258,38 +263,6 @@ pub enum Volume {
     Verbose,
 }
 
-/// One JSON object a line on standard output.
-#[derive(Default)]
-pub struct JsonReport;
-
-impl Report for JsonReport {
-    fn note(&mut self, note: &Note) -> io::Result<()> {
-        if matches!(note, Note::Waiting { .. }) {
-            return Ok(()); // Only people get impatient.
-        }
-        let mut line = terminal_safe(&serde_json::to_string(note)?);
-        line.push('\n');
-        let mut out = io::stdout().lock();
-        out.write_all(line.as_bytes())?;
-        out.flush()
-    }
-}
-
-/// JSON allows raw control characters above U+007E and text that turns around on a terminal; somebody may look at it there.
-fn terminal_safe(json: &str) -> String {
-    let mut safe = String::with_capacity(json.len());
-    for character in json.chars() {
-        if is_hidden(character) {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                safe += &format!("\\u{unit:04x}");
-            }
-        } else {
-            safe.push(character);
-        }
-    }
-    safe
-}
-
 /// A note as a person reads it; `None` for what goes into a bar instead.
 pub fn sentence(note: &Note) -> Option<String> {
     Some(match note {
@@ -335,8 +308,9 @@ fn finished_sentence(finished: &Finished) -> String {
         _ => String::new(),
     };
     if let Some(windowed) = &finished.windowed {
+        let got = if finished.mode == MODE_GET { "got " } else { "" };
         return format!(
-            "{peer}{}: {} in {seconds:.2} s ({rate}){}",
+            "{peer}{}: {got}{} in {seconds:.2} s ({rate}){}",
             Printable(name),
             bytes(*size),
             windowed.sentence(finished.rtt_ms, sha256.as_deref())

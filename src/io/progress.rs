@@ -13,6 +13,8 @@ use std::time::Duration;
 /// For people: a bar a transfer where standard error is a terminal, and sentences on standard output.
 pub struct HumanReport {
     volume: Volume,
+    /// Standard output is for something else.
+    is_aside: bool,
     bars: MultiProgress,
     running: HashMap<u64, ProgressBar>,
     /// Transfers without a bar, and the line that counts them.
@@ -28,12 +30,18 @@ impl HumanReport {
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Self {
             volume,
+            is_aside: false,
             bars: MultiProgress::with_draw_target(target),
             running: HashMap::new(),
             crowd: 0,
             crowd_line: None,
             board: Board::default(),
         }
+    }
+
+    /// The same with all sentences on standard error, where standard output is for something else.
+    pub fn aside(volume: Volume) -> Self {
+        Self { is_aside: true, ..Self::new(volume) }
     }
 
     fn is_told(&self, note: &Note) -> bool {
@@ -158,7 +166,7 @@ impl Report for HumanReport {
                 Note::Chatting(note) => note.is_failure(),
                 _ => false,
             };
-            if failed {
+            if failed || self.is_aside {
                 // Nobody may read complaints; the exit code tells all the same.
                 let _ = writeln!(io::stderr().lock(), "{text}");
                 return Ok(());

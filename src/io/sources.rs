@@ -3,6 +3,7 @@
 //! Folders are walked as the manifest is wanted, so that bytes flow before the last name is known. Nothing follows a link
 //! inside a tree, and a file is read only as long as it is the one that was found: same device, inode, size and time of change.
 
+mod anchor;
 mod catalogue;
 mod feed;
 mod plan;
@@ -24,6 +25,8 @@ use self::catalogue::{Catalogue, Shared, lock};
 use self::plan::plan;
 use self::stream::Stream;
 use self::walk::Walk;
+use crate::chunker::wanted::Wanted;
+use crate::io::store::Store;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -57,9 +60,19 @@ impl Sources {
     ) -> Result<Self, PlanError> {
         let plan = plan(paths, destination)?;
         let stream = plan.stream.as_ref().map(|_| Stream::new(input)).transpose().map_err(PlanError::Spool)?;
-        let catalogue = Arc::new(Mutex::new(Catalogue::new(Walk::new(plan, recursive), stream.map(Arc::new))));
+        Ok(Self::walking(Walk::new(plan, recursive), stream))
+    }
+
+    /// Takes what somebody else wants of what lies beneath the store's folder. Nothing is looked at yet, and nothing leads out of it:
+    /// a link is followed only in the path that was asked for, and only as long as it stays beneath.
+    pub fn beneath(store: &Arc<Store>, wanted: Wanted) -> Self {
+        Self::walking(Walk::beneath(Arc::clone(store), wanted), None)
+    }
+
+    fn walking(walk: Walk, stream: Option<Stream>) -> Self {
+        let catalogue = Arc::new(Mutex::new(Catalogue::new(walk, stream.map(Arc::new))));
         let reader = Reader::new(Arc::clone(&catalogue));
-        Ok(Self { catalogue, reader })
+        Self { catalogue, reader }
     }
 
     /// Walks on to the next entry, or to the next that is none. `None` after [`Found::End`].

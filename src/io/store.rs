@@ -29,6 +29,7 @@ pub use self::error::{ErrorKind, Faults, Operation, StoreError};
 pub use self::incoming::{Incoming, Published};
 
 mod error;
+mod giving;
 mod incoming;
 mod part;
 mod place;

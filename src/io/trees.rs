@@ -7,6 +7,8 @@ pub use job::{Answer, Contents};
 use super::gauge::Gauge;
 use super::store::Store;
 use super::udp::Waker;
+use crate::chunker::request::Existing;
+use crate::chunker::wanted::Wanted;
 use crate::session::windowed::gather::Block;
 use job::Job;
 use std::collections::HashMap;
@@ -26,8 +28,21 @@ pub struct Trees {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// What this side has asked for.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// What becomes of files that are there.
+    pub existing: Existing,
+    /// What may come.
+    pub wanted: Wanted,
+    /// Also make each file's SHA-256, from what is there in the end.
+    pub sha256: bool,
+}
+
 /// What is to be done for a transfer, which begins with the first order for it.
 pub enum Order {
+    /// The transfer brings what this side has asked for, without a request before it.
+    Expect(Box<Expected>),
     /// The next bytes of the request, the manifest or the digests, which are one stream.
     Listing(Vec<u8>),
     /// Bytes of the files.
@@ -112,6 +127,10 @@ impl Lane {
     }
 
     fn carry_out(&mut self, id: u64, order: Order) -> Vec<Answer> {
+        if let Order::Expect(expected) = order {
+            self.jobs.insert(id, Some(Job::expecting(&self.store, &self.gauge, *expected)));
+            return Vec::new();
+        }
         let job = self.jobs.entry(id).or_insert_with(|| Some(Job::new(&self.store, &self.gauge)));
         let mut answers = Vec::new();
         let result = match (order, &mut *job) {
@@ -123,7 +142,7 @@ impl Lane {
                 }
                 Ok(())
             }
-            (_, None) => Ok(()),
+            (Order::Expect(_), _) | (_, None) => Ok(()),
         };
         if let Err(reason) = result {
             self.jobs.insert(id, None);

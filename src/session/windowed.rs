@@ -5,6 +5,7 @@ pub mod caller;
 pub mod chrono;
 pub mod connection;
 pub mod delivery;
+pub mod download;
 pub mod flight;
 pub mod gather;
 pub mod inbox;

@@ -15,6 +15,7 @@ mod crowds;
 mod echo;
 mod exits;
 mod full_disk;
+mod getting;
 mod interrupting;
 mod killing;
 mod limits;

@@ -55,7 +55,7 @@ fn every_size_arrives_exactly() {
 }
 
 /// A folder in a folder with files of any size, among them an empty one, and folders with nothing in them.
-fn tree(root: &Path, files: usize) {
+pub fn tree(root: &Path, files: usize) {
     for number in 0..files {
         let folder = root.join(format!("d{}", number % 7));
         fs::create_dir_all(&folder).expect("a folder");
@@ -67,7 +67,7 @@ fn tree(root: &Path, files: usize) {
 }
 
 /// Every path beneath a folder with its content; folders have none.
-fn contents(root: &Path) -> Vec<(String, Option<Vec<u8>>)> {
+pub fn contents(root: &Path) -> Vec<(String, Option<Vec<u8>>)> {
     let (mut found, mut folders) = (Vec::new(), vec![root.to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {

@@ -7,6 +7,7 @@ mod bottleneck;
 mod chats;
 mod congestion;
 mod conversations;
+mod downloads;
 mod golden;
 mod handshakes;
 mod jitter;

@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// What the byte at an offset is.
-fn content(offset: u64) -> u8 {
+pub fn content(offset: u64) -> u8 {
     (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
 }
 
@@ -94,21 +94,21 @@ pub struct Outcome {
 }
 
 #[expect(clippy::disallowed_methods, reason = "any moment will do to begin with")]
-fn beginning() -> Instant {
+pub fn beginning() -> Instant {
     Instant::now()
 }
 
-fn key(byte: u8) -> PrivateKey {
+pub fn key(byte: u8) -> PrivateKey {
     PrivateKey::new(&[byte; 32])
 }
 
-fn bytes<const N: usize>(seed: u64, salt: u8) -> [u8; N] {
+pub fn bytes<const N: usize>(seed: u64, salt: u8) -> [u8; N] {
     let mut bytes = [salt; N];
     bytes[..8].copy_from_slice(&seed.to_be_bytes());
     bytes
 }
 
-fn harbour(seed: u64, now: Instant) -> Harbour {
+pub fn harbour(seed: u64, now: Instant) -> Harbour {
     let config = harbour::Config {
         max_transfers: 16,
         max_transfers_per_network: 16,
@@ -198,6 +198,7 @@ impl Disk {
                     self.pending.push((now + self.delay, length));
                 }
                 reception::Event::Over(end) => ended = Some(end),
+                event @ (reception::Event::Answer(_) | reception::Event::Done) => panic!("it brings files: {event:?}"),
             }
         }
         if self.end == Some(self.fresh) && self.pending.is_empty() && !self.is_done {

@@ -1,7 +1,7 @@
 //! What the command lines of all programs have in common.
 
 use crate::app::exit;
-use crate::io::events::{JsonReport, Report, Volume};
+use crate::io::events::{JsonAside, JsonReport, Report, Volume};
 use crate::io::progress::HumanReport;
 use crate::io::qlog::Format;
 use crate::packet::Spelling;
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How a program speaks to whoever started it.
 #[derive(Args, Clone, Debug)]
 pub struct Speech {
-    /// One JSON object a line on standard output, for programs.
+    /// One JSON object a line on standard output, for programs (on standard error, where a file goes to standard output).
     #[arg(long)]
     pub json: bool,
     /// Say only what goes wrong.
@@ -37,6 +37,11 @@ impl Speech {
     /// Where notes go.
     pub fn report(&self) -> Box<dyn Report> {
         if self.json { Box::new(JsonReport) } else { Box::new(HumanReport::new(self.volume())) }
+    }
+
+    /// The same where standard output is for something else.
+    pub fn report_aside(&self) -> Box<dyn Report> {
+        if self.json { Box::new(JsonAside) } else { Box::new(HumanReport::aside(self.volume())) }
     }
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, Parser, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Copies files to a server over UDP, and gets every byte there although the network loses, repeats, delays, reorders and
+/// Copies files to a server over UDP, or with --get from one, and gets every byte there although the network loses, repeats, delays, reorders and
 /// corrupts packets.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "client", version, after_help = CLIENT_EXAMPLES)]
@@ -14,11 +14,13 @@ use std::time::Duration;
 pub struct ClientArgs {
     #[arg(value_name = "HOST:PORT", help = "The server, as in lab.example:12300, 192.0.2.7:12300 or [::1]:12300")]
     pub target: String,
-    /// What to copy; - reads standard input. Several, and folders with -r, in the windowed mode.
+    /// What to copy; - reads standard input. Several, and folders with -r, in the windowed mode. With --get their paths there, beneath the
+    /// server's folder.
     #[arg(value_name = "SOURCE", required = true)]
     pub sources: Vec<PathBuf>,
     /// The name there, as in notes/today.txt. In the windowed mode, if it ends in / or there are several sources, it is a folder, and
-    /// they go beneath it by their own names; . is the receiving folder itself.
+    /// they go beneath it by their own names; . is the receiving folder itself. With --get the name here, by the same rules; - is standard
+    /// output.
     #[arg(value_name = "REMOTE", required = true)]
     pub remote: String,
     /// How to talk. auto: the best that both sides know, windowed with our own server, lab with a plain one, at no cost there; what a
@@ -49,14 +51,17 @@ pub struct ClientArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "In the windowed mode")]
 pub struct WindowedArgs {
+    /// Get files instead: SOURCE... is there, and the last name is here. Only from a server that was started with --allow-get.
+    #[arg(long)]
+    pub get: bool,
     /// Copy folders with all that is in them.
     #[arg(short, long)]
     pub recursive: bool,
-    /// Replace files that exist there; otherwise they are refused.
+    /// Replace files that exist there (with --get, here); otherwise they are refused.
     #[arg(long)]
     pub overwrite: bool,
     /// Also make the SHA-256 of each file while it is read: of one file in the closing line, of several in a line each, as sha256sum
-    /// prints and checks it, with their names there.
+    /// prints and checks it, with their names there. With --get, of what is saved here.
     #[arg(long)]
     pub sha256: bool,
     /// How fast: bbr fills the path whatever it loses, cubic is what TCP does, background yields to others, fixed:100m sends so many
@@ -87,6 +92,7 @@ impl WindowedArgs {
     /// The first of these options that was used.
     pub fn used(&self) -> Option<&'static str> {
         match self {
+            WindowedArgs { get: true, .. } => Some("--get"),
             WindowedArgs { recursive: true, .. } => Some("-r"),
             WindowedArgs { overwrite: true, .. } => Some("--overwrite"),
             WindowedArgs { sha256: true, .. } => Some("--sha256"),
@@ -119,6 +125,9 @@ const CLIENT_EXAMPLES: &str = "Examples:
   tar c photos | client 192.0.2.7:12300 - photos.tar
   client localhost:12300 a.bin a.bin --spelling compact
   client lab.example:12300 -r photos notes.txt backup/
+  client --get lab.example:12300 photo.jpg photo.jpg
+  client --get lab.example:12300 -r photos notes.txt here/
+  client --get lab.example:12300 photos.tar - | tar t
 
 Exit codes:
   0    delivered, and verified where the mode can
@@ -126,7 +135,7 @@ Exit codes:
   3    no answer
   4    refused by the server, all of it or some files; or its key has changed
   5    verification failed: what arrived is not what was sent
-  6    a local file cannot be read, or changed while it was read
+  6    a local file cannot be read, or changed while it was read; with --get: cannot be saved, or exists
   7    everything was sent, but the end was not confirmed
   130  interrupted (143: terminated)
   1    anything else: no socket, no memory";

@@ -22,6 +22,13 @@ pub struct ServerArgs {
     /// All of them; the bad server has the same.
     #[command(flatten)]
     pub serving: ServingArgs,
+    /// Also give files: clients may get whatever lies beneath --root (client --get), but for names that begin with a dot, without
+    /// --allow-hidden, and what links lead to elsewhere.
+    #[arg(long)]
+    pub allow_get: bool,
+    /// With --allow-get, clients that get files at once; each takes a thread and 16 MiB.
+    #[arg(long, value_name = "N", default_value_t = 32, requires = "allow_get", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max_gets: u32,
     /// Folder with this server's key for the windowed mode [default: $XDG_CONFIG_HOME/homing].
     #[arg(long, value_name = "DIR")]
     pub config_dir: Option<PathBuf>,
@@ -67,7 +74,7 @@ pub struct ServingArgs {
     /// Never overwrite an existing file.
     #[arg(long)]
     pub no_clobber: bool,
-    /// Also take names that begin with a dot, as .bashrc does.
+    /// Also take names that begin with a dot, as .bashrc does, and give them with --allow-get.
     #[arg(long)]
     pub allow_hidden: bool,
     /// End with exit code 0 after so many completed transfers.
@@ -135,6 +142,7 @@ pub struct BadServerArgs {
 const SERVER_EXAMPLES: &str = "Examples:
   server 12300                       receive into the current folder
   server 12300 --root inbox --bind ::  from IPv6 and IPv4 into a folder
+  server 12300 --root shared --allow-get  clients may also get what is there
   server 0 --json --exit-after 1     a free port, one file, events for programs
 
 Exit codes: 0 ended after --exit-after, 2 usage, 130 interrupted (143: terminated), 1 anything else.";

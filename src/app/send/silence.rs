@@ -5,14 +5,19 @@ use std::time::{Duration, Instant};
 
 /// What was said about a silence.
 #[derive(Debug, Default)]
-pub(super) struct Silence {
+pub(in crate::app) struct Silence {
     /// Since when it lasts that was told of.
     told: Option<Instant>,
 }
 
 impl Silence {
     /// What is to be said, if what was asked waits `since` then for an answer.
-    pub(super) fn look(&mut self, since: Option<Instant>, patience: Duration, now: Instant) -> Option<UploadNote> {
+    pub(in crate::app) fn look(
+        &mut self,
+        since: Option<Instant>,
+        patience: Duration,
+        now: Instant,
+    ) -> Option<UploadNote> {
         let lasts = seconds(since, now);
         match (self.told, lasts) {
             (None, Some(seconds)) => {
@@ -29,7 +34,7 @@ impl Silence {
 }
 
 /// How many seconds a silence has lasted, if it is worth a word.
-pub(super) fn seconds(since: Option<Instant>, now: Instant) -> Option<u64> {
+pub(in crate::app) fn seconds(since: Option<Instant>, now: Instant) -> Option<u64> {
     let lasts = now.saturating_duration_since(since?);
     (lasts >= WORTH_A_WORD).then_some(lasts.as_secs())
 }

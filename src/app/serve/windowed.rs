@@ -1,5 +1,6 @@
 //! Windowed transfers at a server: what the harbour says goes to the disk, what the disk says goes back, and people are told.
 
+use super::giving::Giving;
 use super::{TELL_EVERY, Throttle};
 use crate::chunker::answers::Tally;
 use crate::harbour::{self, Harbour};
@@ -23,6 +24,8 @@ use std::time::Instant;
 /// The transfers that are under way.
 pub(super) struct Unloading {
     trees: Trees,
+    /// Those that go the other way.
+    giving: Giving,
     transfers: BTreeMap<u64, Known>,
     refusals: Throttle,
     /// Transfers that ended well since they were last counted.
@@ -32,18 +35,18 @@ pub(super) struct Unloading {
 }
 
 /// What is known of one.
-struct Known {
-    peer: SocketAddr,
-    began: Instant,
-    /// Once the manifest is complete.
-    contents: Option<Contents>,
+pub(super) struct Known {
+    pub(super) peer: SocketAddr,
+    pub(super) began: Instant,
+    /// Once the manifest is complete, or the client has said what it wants.
+    pub(super) contents: Option<Contents>,
     received: u64,
     told_at: Option<Instant>,
-    is_done: bool,
+    pub(super) is_done: bool,
 }
 
 impl Known {
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match &self.contents {
             Some(Contents { name, entries: 0 | 1, .. }) => name.clone(),
             Some(Contents { name, entries, .. }) => format!("{name} and {} more", entries - 1),
@@ -57,18 +60,19 @@ impl Known {
 }
 
 impl Unloading {
-    /// Starts the threads for the disk.
+    /// Starts the threads for the disk; so many clients may get files at once.
     pub(super) fn start(
         store: &Arc<Store>,
         wire: &Wire,
         harbour: &mut Harbour,
-        qlog: Option<QlogWriter>,
+        (qlog, gets): (Option<QlogWriter>, usize),
     ) -> io::Result<Self> {
-        let trees = Trees::start(store, &wire.waker(), &wire.gauge())?;
+        let waker = wire.waker();
+        let (trees, giving) = (Trees::start(store, &waker, &wire.gauge())?, Giving::new(store, &waker, gets));
         if qlog.is_some() {
             harbour.record(clock::now());
         }
-        Ok(Self { trees, transfers: BTreeMap::new(), refusals: Throttle::default(), ended: 0, qlog })
+        Ok(Self { trees, giving, transfers: BTreeMap::new(), refusals: Throttle::default(), ended: 0, qlog })
     }
 
     /// Takes the disk's answers and the harbour's events until there are none; says whether there were any.
@@ -88,9 +92,10 @@ impl Unloading {
                     let known = Known { peer, began: now, contents: None, received: 0, told_at: None, is_done: false };
                     self.transfers.insert(id, known);
                 }
-                harbour::Event::Happened { id, event } => self.on_event(id, event, report)?,
+                harbour::Event::Happened { id, event } => self.on_event(harbour, id, event, report, now)?,
             }
         }
+        any |= self.giving.drain(harbour, report, now)?;
         Ok(any)
     }
 
@@ -111,11 +116,26 @@ impl Unloading {
         qlog.finish(report)
     }
 
-    fn on_event(&mut self, id: u64, event: reception::Event, report: &mut dyn Report) -> io::Result<()> {
+    fn on_event(
+        &mut self,
+        harbour: &mut Harbour,
+        id: u64,
+        event: reception::Event,
+        report: &mut dyn Report,
+        now: Instant,
+    ) -> io::Result<()> {
         match event {
             reception::Event::Manifest(bytes) => self.trees.order(id, Order::Listing(bytes)),
             reception::Event::Data(block) => self.trees.order(id, Order::Bytes(block)),
+            reception::Event::Answer(bytes) => self.giving.on_answer(id, &bytes, harbour, now),
+            reception::Event::Done => {
+                if let Some(known) = self.transfers.get_mut(&id) {
+                    known.is_done = true;
+                    self.ended += u64::from(self.giving.on_done((id, known), harbour, report, now)?);
+                }
+            }
             reception::Event::Over(end) => {
+                self.giving.forget(id);
                 self.trees.order(id, Order::Close);
                 if let Some(known) = self.transfers.remove(&id).filter(|known| !known.is_done) {
                     let (name, peer, reason) = (known.name(), Some(known.peer), reason(&end));
@@ -135,6 +155,13 @@ impl Unloading {
         now: Instant,
     ) -> io::Result<()> {
         match answer {
+            Answer::Wanted(wanted) => {
+                if let Some(known) = self.transfers.get_mut(&id) {
+                    self.giving.begin((id, known), wanted, harbour, report, now)?;
+                }
+            }
+            // Only who gets files counts them one by one.
+            Answer::Placed { .. } => {}
             Answer::Listed(bytes) => harbour.with(id, now, |reception| reception.handle_taken(Space::Manifest, bytes)),
             Answer::Passed(end) => harbour.with(id, now, |reception| reception.handle_passed(end)),
             Answer::End(end) => harbour.with(id, now, |reception| reception.handle_end(end)),
@@ -151,7 +178,7 @@ impl Unloading {
                 let note = Transfer { id: shown(id), peer, name, size, spelling: "binary", mode: "windowed" };
                 report.note(&Note::Started(note))?;
             }
-            Answer::Objection { name, reason } => self.tell_objection(id, (name, reason), report, now)?,
+            Answer::Objection { name, reason, .. } => self.tell_objection(id, (name, reason), report, now)?,
             Answer::Done { tally, bytes, blake3 } => {
                 harbour.handle_done(id, now);
                 self.tell_done(id, tally, (bytes, blake3), report, now)?;
@@ -243,7 +270,7 @@ fn reason(end: &End) -> String {
 const NOTHING_TAKEN: &str = "nothing of it was taken";
 
 /// Both modes count from 1, and whoever reads the notes must tell them apart.
-fn shown(id: u64) -> u64 {
+pub(super) fn shown(id: u64) -> u64 {
     id.saturating_add(WINDOWED_FROM)
 }
 

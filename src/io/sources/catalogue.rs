@@ -1,5 +1,6 @@
 //! What was found: the manifest's bytes, where each file lies in the byte space, and where it is here.
 
+use super::anchor::Anchor;
 use super::refusal::{Refusal, RefusalReason};
 use super::state::FileState;
 use super::stream::Stream;
@@ -40,6 +41,7 @@ pub(super) struct Catalogue {
     /// For each entry: whether links are followed, its state, its name there and its path.
     locations: Records,
     pub(super) stream: Option<Arc<Stream>>,
+    anchor: Anchor,
 }
 
 /// The table, for all who read from it.
@@ -52,6 +54,7 @@ pub(super) fn lock(catalogue: &Mutex<Catalogue>) -> MutexGuard<'_, Catalogue> {
 
 /// Where a file is here, and how it was when it was found.
 pub(super) struct Location {
+    pub(super) anchor: Anchor,
     pub(super) path: PathBuf,
     pub(super) follow: bool,
     pub(super) state: FileState,
@@ -82,7 +85,8 @@ impl Catalogue {
         // Four bytes in memory.
         let written = manifest.append(&header);
         debug_assert!(written.is_ok());
-        Self { walk: Some((walk, writer)), manifest, layout: Layout::new(), locations: Records::new(), stream }
+        let (anchor, layout, locations) = (walk.anchor.clone(), Layout::new(), Records::new());
+        Self { walk: Some((walk, writer)), manifest, layout, locations, stream, anchor }
     }
 
     /// Whether the walk came to its end.
@@ -117,7 +121,8 @@ impl Catalogue {
         else {
             return Err(io::Error::other(format!("entry {entry} is not in the table")));
         };
-        Ok(Location { path: PathBuf::from(OsStr::from_bytes(cursor.rest())), follow: flags & 1 != 0, state })
+        let anchor = self.anchor.clone();
+        Ok(Location { anchor, path: PathBuf::from(OsStr::from_bytes(cursor.rest())), follow: flags & 1 != 0, state })
     }
 
     /// What is known of an entry; of a stream and of what is not in the table nothing but its number.
@@ -137,6 +142,11 @@ impl Catalogue {
     pub(super) fn is_folder(&mut self, entry: u32) -> bool {
         let location = self.locations.get(entry).ok().flatten();
         location.and_then(<[u8]>::first).is_some_and(|flags| flags & 2 != 0)
+    }
+
+    /// Whether nobody may wait for who reads: standard input may keep him for ever, and a server has others to serve.
+    pub(super) fn is_left_alone(&self) -> bool {
+        self.stream.is_some() || self.anchor.is_beneath()
     }
 
     /// Whether an entry is standard input.

@@ -49,13 +49,18 @@ pub enum News {
 impl Feed {
     /// Begins with nothing told.
     pub fn new(ahead: ReadAhead, existing: Existing) -> Self {
+        Self { request: request(existing), ..Self::asked_for(ahead) }
+    }
+
+    /// The same for who was asked for it: nothing is to be asked.
+    pub fn asked_for(ahead: ReadAhead) -> Self {
         let mut header = Vec::new();
         let writer = Some(DigestWriter::new(&mut header));
         let mut digests = Spool::new();
         // Four bytes in memory.
         let written = digests.append(&header);
         debug_assert!(written.is_ok());
-        Self { ahead, request: request(existing), manifest: None, writer, digests, told: 0, spoiled: None }
+        Self { ahead, request: Vec::new(), manifest: None, writer, digests, told: 0, spoiled: None }
     }
 
     /// The next thing that became known.
@@ -199,7 +204,7 @@ mod tests {
     use super::*;
     use crate::chunker::digests::DigestReader;
     use crate::chunker::manifest::{Item, ManifestReader};
-    use crate::chunker::request::RequestReader;
+    use crate::chunker::request::{Request, RequestReader};
     use crate::io::sources::Sources;
     use std::fs;
     use std::sync::mpsc::channel;
@@ -233,7 +238,7 @@ mod tests {
         assert!(feed.read(Space::Manifest, 0, halves.0) && feed.read(Space::Manifest, 50, halves.1));
         assert!(!feed.read(Space::Manifest, 1, &mut vec![0; listing.len()]), "there is no more");
         let mut rest = &listing[..];
-        assert_eq!(RequestReader::new().next(&mut rest), Ok(Some(Existing::Replace)));
+        assert_eq!(RequestReader::new().next(&mut rest), Ok(Some(Request::Bring(Existing::Replace))));
         let mut manifest = ManifestReader::new();
         while !matches!(manifest.next(&mut rest).expect("an item"), Some(Item::End(_))) {}
         let (mut digests, mut count) = (DigestReader::new(), 0);

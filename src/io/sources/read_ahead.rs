@@ -22,7 +22,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Sources that are read ahead of who sends them. Dropped, it waits for its thread, which stops at its next block.
+/// Sources that are read ahead of who sends them. Dropped, it waits for its thread, which stops at its next block; but not for
+/// one that reads for others.
 pub struct ReadAhead {
     catalogue: Shared,
     /// For what fell out of the ring.
@@ -157,8 +158,8 @@ impl Drop for ReadAhead {
     fn drop(&mut self) {
         self.board.lock().is_stopped = true;
         self.board.moved.notify_all();
-        // Standard input may keep its thread for ever; it ends with the program.
-        if lock(&self.catalogue).stream.is_none()
+        // It ends with the program, or by itself.
+        if !lock(&self.catalogue).is_left_alone()
             && let Some(thread) = self.thread.take()
         {
             let _ = thread.join();
@@ -389,8 +390,7 @@ const PACKET: u64 = 1400;
 /// Bytes that are handed over at once.
 const BLOCK: usize = 1024 * 1024;
 
-/// Bytes read and hashed at once: enough for the system call and for the hash, and few enough that the hash finds them in the
-/// core's cache. (The system reads ahead of us from its disk; and a pipe holds no more.)
+/// Bytes read and hashed at once: enough for a system call, and few enough that the hash finds them in the core's cache.
 const PIECE: usize = 64 * 1024;
 
 /// Steps of the walk for each file that is read: names run ahead of bytes.

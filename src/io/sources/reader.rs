@@ -2,14 +2,12 @@
 
 use super::catalogue::{Holder, Location, Shared, lock};
 use super::state::FileState;
-use super::walk::open_file;
 use crate::name::Printable;
-use rustix::fs::CWD;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Reads from the sources; several of them may do so at once.
@@ -129,9 +127,8 @@ impl Reader {
 }
 
 fn open(entry: u32, location: Location) -> Result<Open, ReadError> {
-    let Location { path, follow, state } = location;
-    let opened = open_file(CWD, Path::as_os_str(&path), follow).map_err(io::Error::from);
-    match opened.and_then(|file| FileState::of(&file).map(|now| (file, now))) {
+    let Location { anchor, path, follow, state } = location;
+    match anchor.open_file(&path, follow).and_then(|file| FileState::of(&file).map(|now| (file, now))) {
         // Whatever has the path now, it is another file: no link and no folder in the way leads to a secret.
         Ok((_, now)) if now != state => Err(ReadError::Changed { path, entry }),
         Ok((file, _)) => Ok(Open { entry, file, path, state }),

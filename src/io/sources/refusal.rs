@@ -21,6 +21,21 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl Refusal {
+    /// The same for whoever asked for it from elsewhere.
+    pub fn to_others(&self) -> String {
+        let path = self.path.to_string_lossy();
+        let path = Printable(if path.is_empty() { "." } else { &path });
+        match &self.reason {
+            RefusalReason::Read(error) => format!("{path} cannot be read there ({error})"),
+            RefusalReason::NotAFile(what) => format!("{path} is {what} there, not a file"),
+            RefusalReason::Link => format!("{path} is a link there, and links are not followed for others"),
+            RefusalReason::NotEmpty => format!("{path} says there that it is empty, and is not"),
+            reason => format!("{path} {reason}"),
+        }
+    }
+}
+
 /// Why a source is not copied.
 #[derive(Debug, Error)]
 pub enum RefusalReason {
@@ -48,6 +63,12 @@ pub enum RefusalReason {
     /// Two sources with one name.
     #[error("would get the name of another source ({0}); copy it separately")]
     Twice(String),
+    /// Its owner does not show it to others.
+    #[error("is hidden (a name with a dot in front), which only a server with --allow-hidden gives")]
+    Hidden,
+    /// What is in a folder, and something else.
+    #[error("is named for what is in it, and something else is as well; get it alone, or by its name")]
+    NotAlone,
     /// There are too many entries, or too many bytes.
     #[error("does not fit into one transfer ({0})")]
     TooMuch(String),

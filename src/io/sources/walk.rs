@@ -3,10 +3,13 @@
 //! It holds one open folder for each level that it is deep, and the names in these. A folder is opened through the one that
 //! it lies in, so that nobody leads it elsewhere meanwhile. (walkdir, which is the usual choice, opens whole paths.)
 
+use super::anchor::Anchor;
 use super::plan::{Plan, Planned};
 use super::refusal::{Refusal, RefusalReason};
 use super::state::FileState;
 use crate::chunker::manifest::{ENTRIES_MAX, Entry, Kind};
+use crate::chunker::wanted::{Wanted, Wish};
+use crate::io::store::Store;
 use crate::name::SafeName;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
@@ -18,10 +21,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where a walk is.
-#[derive(Debug)]
 pub(super) struct Walk {
+    pub(super) anchor: Anchor,
     recursive: bool,
     prefix: String,
     sources: VecDeque<Planned>,
@@ -54,8 +58,7 @@ pub(super) enum Step {
 impl Walk {
     pub(super) fn new(plan: Plan, recursive: bool) -> Self {
         let Plan { prefix, sources, stream } = plan;
-        let mut walk =
-            Self { recursive, prefix, sources: VecDeque::new(), refused: Vec::new(), folders: Vec::new(), stream };
+        let mut walk = Self { prefix, stream, ..Self::nowhere(Anchor::Here, recursive) };
         let mut planned = Vec::new();
         for source in sources {
             match source.name {
@@ -63,17 +66,44 @@ impl Walk {
                 None => walk.expand(source.path, &mut planned),
             }
         }
-        planned.sort_by(|one, other| one.name.cmp(&other.name));
-        for source in planned {
-            match walk.sources.back() {
-                Some(last) if last.name == source.name => {
-                    let reason = RefusalReason::Twice(last.path.to_string_lossy().into_owned());
-                    walk.refused.push(Refusal { path: source.path, reason });
-                }
-                _ => walk.sources.push_back(source),
+        walk.line_up(planned);
+        walk
+    }
+
+    /// A walk to what somebody else wants of what lies beneath a folder. Nothing is looked at yet.
+    pub(super) fn beneath(store: Arc<Store>, wanted: Wanted) -> Self {
+        let Wanted { wishes, is_recursive, .. } = wanted;
+        let mut walk = Self::nowhere(Anchor::Beneath(store), is_recursive);
+        let is_alone = wishes.len() == 1;
+        let mut planned = Vec::new();
+        for Wish { path, name } in wishes {
+            let path = PathBuf::from(path.as_ref().map_or("", SafeName::as_str));
+            match name {
+                None if !is_recursive => walk.refused.push(Refusal { path, reason: RefusalReason::Folder }),
+                None if !is_alone => walk.refused.push(Refusal { path, reason: RefusalReason::NotAlone }),
+                name => planned.push(Planned { name: name.map(|name| name.to_string()), path }),
             }
         }
+        walk.line_up(planned);
         walk
+    }
+
+    fn nowhere(anchor: Anchor, recursive: bool) -> Self {
+        let (prefix, sources, refused, folders) = (String::new(), VecDeque::new(), Vec::new(), Vec::new());
+        Self { anchor, recursive, prefix, sources, refused, folders, stream: None }
+    }
+
+    fn line_up(&mut self, mut planned: Vec<Planned>) {
+        planned.sort_by(|one, other| one.name.cmp(&other.name));
+        for source in planned {
+            match self.sources.back() {
+                Some(last) if last.name == source.name => {
+                    let reason = RefusalReason::Twice(last.path.to_string_lossy().into_owned());
+                    self.refused.push(Refusal { path: source.path, reason });
+                }
+                _ => self.sources.push_back(source),
+            }
+        }
     }
 
     /// Goes no further: no more entries fit.
@@ -88,16 +118,42 @@ impl Walk {
         if let Some(refusal) = self.refused.pop() {
             return Some(Step::Refused(refusal));
         }
-        while let Some(folder) = self.folders.last_mut() {
-            if let Some(name) = folder.names.pop() {
-                return Some(self.look_within(&name));
+        loop {
+            while let Some(folder) = self.folders.last_mut() {
+                if let Some(name) = folder.names.pop() {
+                    return Some(self.look_within(&name));
+                }
+                self.folders.pop();
             }
-            self.folders.pop();
+            let Planned { name, path } = self.sources.pop_front()?;
+            if let Some(reason) = self.anchor.withholds(&path) {
+                return Some(Step::Refused(Refusal { path, reason }));
+            }
+            match name {
+                Some(name) => return Some(self.look_at_source(path, &name)),
+                None => match self.open_nameless(&path) {
+                    Ok(folder) => self.folders.push(folder),
+                    Err(reason) => return Some(Step::Refused(Refusal { path, reason })),
+                },
+            }
         }
-        let source = self.sources.pop_front()?;
-        let name = format!("{}{}", self.prefix, source.name.unwrap_or_default());
-        // What was named is meant, also through a link.
-        Some(self.look(Looked { at: None, name: source.path.as_os_str() }, source.path.clone(), &name))
+    }
+
+    fn look_at_source(&mut self, path: PathBuf, name: &str) -> Step {
+        let name = format!("{}{name}", self.prefix);
+        match self.anchor.parent(&path) {
+            // What was named is meant, also through a link.
+            Ok(None) => self.look(&Looked { at: None, name: path.as_os_str() }, path.clone(), &name),
+            Ok(Some((folder, last))) => self.look(&Looked { at: Some(folder.as_fd()), name: &last }, path, &name),
+            Err(error) => Step::Refused(Refusal { path, reason: error.into() }),
+        }
+    }
+
+    /// A folder whose name does not count; what is in it does.
+    fn open_nameless(&self, path: &Path) -> Result<Folder, RefusalReason> {
+        let handle = self.anchor.open_folder(path)?;
+        let names = read_names(&handle)?;
+        Ok(Folder { handle, path: path.to_owned(), prefix: String::new(), names })
     }
 
     /// A source without a name of its own: what is in it counts as if it had been named, but for its links.
@@ -132,6 +188,7 @@ impl Walk {
         };
         let path = folder.path.join(name);
         let step = match name.to_str() {
+            Some(_) if let Some(reason) = self.anchor.withholds(&path) => Err((path, reason)),
             Some(text) => {
                 let there = format!("{}{text}", folder.prefix);
                 let looked = Looked { at: Some(folder.handle.as_fd()), name };
@@ -143,10 +200,10 @@ impl Walk {
         self.enter(step)
     }
 
-    fn look(&mut self, looked: Looked<'_>, path: PathBuf, name: &str) -> Step {
+    fn look(&mut self, looked: &Looked<'_>, path: PathBuf, name: &str) -> Step {
         let step = match path.file_name().is_some_and(|name| name.to_str().is_none()) {
             true => Err((path, RefusalReason::NotUtf8)),
-            false => look(&looked, self.recursive, path, name),
+            false => look(looked, self.recursive, path, name),
         };
         self.enter(step)
     }
@@ -229,7 +286,7 @@ pub(super) fn open_file(at: impl AsFd, name: &OsStr, follow: bool) -> rustix::io
     openat(at, name, flags, Mode::empty()).map(File::from)
 }
 
-fn open_folder(at: impl AsFd, name: &OsStr, follow: bool) -> Result<OwnedFd, RefusalReason> {
+pub(super) fn open_folder(at: impl AsFd, name: &OsStr, follow: bool) -> Result<OwnedFd, RefusalReason> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let flags = if follow { flags } else { flags | OFlags::NOFOLLOW };
     openat(at, name, flags, Mode::empty()).map_err(of_open)

@@ -1,18 +1,24 @@
 //! One windowed transfer at the disk: what comes of it goes into a tree, and what becomes of that goes back.
 
+use super::Expected;
 use crate::chunker::answers::{AnswerWriter, Fate, Objection, Tally};
-use crate::chunker::request::RequestReader;
+use crate::chunker::request::{Request, RequestReader};
+use crate::chunker::wanted::{Vet, Wanted};
 use crate::io::clock;
 use crate::io::gauge::{Gauge, Meter};
 use crate::io::store::tree::{Event, Outcome, Tree, Untaken};
 use crate::io::store::{ErrorKind, Store, StoreError};
+use crate::name::Printable;
 use crate::session::windowed::gather::Block;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What is to be told of a transfer, to its client and to others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
+    /// The client wants files instead of bringing some; nothing else is to come from it.
+    Wanted(Wanted),
     /// So many bytes of the listing are read.
     Listed(u64),
     /// The manifest is complete: this is what comes.
@@ -31,6 +37,17 @@ pub enum Answer {
         name: String,
         /// Why, safe to print.
         reason: String,
+        /// What sort of failure it is.
+        kind: ErrorKind,
+    },
+    /// A file has its name; told of what this side has asked for.
+    Placed {
+        /// Its path.
+        path: String,
+        /// Its size in bytes.
+        bytes: u64,
+        /// SHA-256 of what is there, where it was asked for.
+        sha256: Option<[u8; 32]>,
     },
     /// Every entry is decided, and what came to rest is durable.
     Done {
@@ -60,6 +77,12 @@ pub struct Contents {
 pub(super) struct Job {
     store: Arc<Store>,
     request: RequestReader,
+    /// The client wants files.
+    is_asked: bool,
+    /// What may come, if this side has asked for it.
+    vet: Option<Vet>,
+    /// SHA-256 of each file is asked for as well.
+    sha256: bool,
     /// Once the request is read.
     tree: Option<Tree>,
     /// Bytes that the tree cannot take yet, by offset.
@@ -85,6 +108,9 @@ impl Job {
         Self {
             store: Arc::clone(store),
             request: RequestReader::new(),
+            is_asked: false,
+            vet: None,
+            sha256: false,
             tree: None,
             held: BTreeMap::new(),
             tried: 0,
@@ -100,13 +126,27 @@ impl Job {
         }
     }
 
+    /// What comes was asked for by this side.
+    pub(super) fn expecting(store: &Arc<Store>, gauge: &Gauge, expected: Expected) -> Self {
+        let Expected { existing, wanted, sha256 } = expected;
+        Self { tree: Some(Tree::open(store, existing)), vet: Some(Vet::new(wanted)), sha256, ..Self::new(store, gauge) }
+    }
+
     /// The next bytes of the listing came. An error is why nothing more can come of the transfer.
     pub(super) fn list(&mut self, bytes: &[u8], answers: &mut Vec<Answer>) -> Result<(), String> {
         let mut rest = bytes;
-        if self.tree.is_none()
-            && let Some(existing) = self.request.next(&mut rest).map_err(|error| error.to_string())?
-        {
-            self.tree = Some(Tree::open(&self.store, existing));
+        if let Some(vet) = &mut self.vet {
+            vet.look(rest).map_err(|stranger| stranger.to_string())?;
+        }
+        if self.tree.is_none() {
+            match self.request.next(&mut rest).map_err(|error| error.to_string())? {
+                Some(Request::Bring(existing)) => self.tree = Some(Tree::open(&self.store, existing)),
+                Some(Request::Get(wanted)) => {
+                    self.is_asked = true;
+                    answers.push(Answer::Wanted(wanted));
+                }
+                None => {}
+            }
         }
         if let Some(tree) = &mut self.tree {
             tree.handle_listing(rest).map_err(|error| error.to_string())?;
@@ -118,6 +158,9 @@ impl Job {
 
     /// Bytes of the files came. An error is why nothing more can come of the transfer.
     pub(super) fn take(&mut self, block: Block, answers: &mut Vec<Answer>) -> Result<(), String> {
+        if self.is_asked {
+            return Err("bytes of files came from a client that wants files".into());
+        }
         self.meter.work();
         let taken = self.write_or_hold(block, answers);
         self.meter.rest();
@@ -181,18 +224,16 @@ impl Job {
     /// Passes on what the tree has come to: what it brings, what is wrong with it, and last, if it has come to that, its end.
     fn report(&mut self, answers: &mut Vec<Answer>) {
         let Some(mut tree) = self.tree.take() else { return };
-        let (mut objections, mut done) = (Vec::new(), None);
+        let (mut told, mut done) = (Vec::new(), None);
         while let Some(event) = tree.poll_event() {
-            self.on_event(event, &mut tree, &mut objections, &mut done);
+            self.on_event(event, &mut tree, &mut told, &mut done);
         }
         if tree.is_listed() && !self.has_begun {
             self.has_begun = true;
             self.contents.bytes = tree.end();
             answers.push(Answer::Begins(self.contents.clone()));
         }
-        answers.extend(
-            objections.into_iter().map(|reason| Answer::Objection { name: self.contents.name.clone(), reason }),
-        );
+        answers.extend(told);
         if let Some(end) = tree.end().filter(|_| !self.told_end) {
             self.told_end = true;
             answers.push(Answer::End(end));
@@ -209,20 +250,24 @@ impl Job {
         self.tree = Some(tree);
     }
 
-    fn on_event(&mut self, event: Event, tree: &mut Tree, objections: &mut Vec<String>, done: &mut Option<Answer>) {
+    fn on_event(&mut self, event: Event, tree: &mut Tree, told: &mut Vec<Answer>, done: &mut Option<Answer>) {
         match event {
             Event::Accepted { entry, .. } => self.count(entry, tree),
             Event::Refused { entry, error } => {
                 self.count(entry, tree);
-                self.object(entry, Fate::Refused, &error, objections);
+                self.object(entry, Fate::Refused, &error, told);
             }
-            Event::Placed { bytes, blake3, .. } => {
+            Event::Placed { entry, bytes, blake3, .. } => {
+                if self.vet.is_some() {
+                    let path = tree.path(entry).unwrap_or_default();
+                    told.push(self.placed(path, bytes));
+                }
                 self.placed_bytes = self.placed_bytes.saturating_add(bytes);
                 self.digest = Some(blake3);
             }
             Event::Failed { entry, error } => {
                 let fate = if error.kind() == ErrorKind::Differs { Fate::Differs } else { Fate::Failed };
-                self.object(entry, fate, &error, objections);
+                self.object(entry, fate, &error, told);
             }
             Event::Done(Outcome { placed, refused, failed }) => {
                 let tally = Tally { placed, refused, failed };
@@ -236,6 +281,19 @@ impl Job {
         }
     }
 
+    /// A file that was asked for has its name. Its bytes came in any order, so its SHA-256 is made now, from what is there: the sender's
+    /// word for it would prove nothing.
+    fn placed(&self, path: String, bytes: u64) -> Answer {
+        let sha256 = if self.sha256 { self.store.sha256(Path::new(&path)).map(Some) } else { Ok(None) };
+        match sha256 {
+            Ok(sha256) => Answer::Placed { path, bytes, sha256 },
+            Err(error) => {
+                let reason = format!("\"{}\" is there and cannot be read for its SHA-256: {error}", Printable(&path));
+                Answer::Objection { name: path, reason, kind: ErrorKind::Io }
+            }
+        }
+    }
+
     fn count(&mut self, entry: u32, tree: &mut Tree) {
         if self.contents.entries == 0 {
             self.contents.name = tree.path(entry).unwrap_or_else(|| "something without a name".into());
@@ -243,12 +301,12 @@ impl Job {
         self.contents.entries += 1;
     }
 
-    fn object(&mut self, entry: u32, fate: Fate, error: &StoreError, objections: &mut Vec<String>) {
+    fn object(&mut self, entry: u32, fate: Fate, error: &StoreError, told: &mut Vec<Answer>) {
         let reason = error.to_string();
         if let Some(writer) = &mut self.writer {
             writer.objection(&Objection { entry, fate, reason: reason.clone() }, &mut self.said);
         }
-        objections.push(reason);
+        told.push(Answer::Objection { name: self.contents.name.clone(), reason, kind: error.kind() });
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Accepted {
     pub first_frames: Vec<u8>,
     /// The hash of the lab start that it came from, if it did ([`start_hash`]).
     pub start: Option<[u8; 32]>,
+    /// From the first copy of the reply to its third message: a round trip, or more if something was lost.
+    pub round_trip: Duration,
 }
 
 /// The server's side of all handshakes under way.
@@ -82,6 +84,7 @@ struct Pending {
     to: ConnectionId,
     start: Option<[u8; 32]>,
     hello: [u8; 32],
+    began: Instant,
     deadline: Instant,
     reply: Vec<u8>,
     recipe: Recipe,
@@ -144,7 +147,7 @@ impl Server {
         let verdict = match Datagram::decode(datagram) {
             Ok(Datagram::Hello(hello)) => self.on_hello(peer, &hello, now),
             Ok(Datagram::OtherHello { from, .. }) => answer(&Datagram::Version { version: VERSION, to: from }),
-            Ok(Datagram::Finish { to, noise }) => self.on_finish(peer, to, noise),
+            Ok(Datagram::Finish { to, noise }) => self.on_finish(peer, to, noise, now),
             _ => None,
         };
         match verdict {
@@ -233,7 +236,8 @@ impl Server {
         let deadline = now + PENDING_KEPT;
         let answer = Verdict::Answer(reply.clone());
         let noise = Some(noise);
-        let pending = Pending { peer, to: hello.from, start, hello: name, deadline, reply, recipe, noise, damaged: 0 };
+        let (began, hello, to) = (now, name, hello.from);
+        let pending = Pending { peer, to, start, hello, began, deadline, reply, recipe, noise, damaged: 0 };
         if let Some(before) = self.pending.insert(id, pending) {
             self.hellos.remove(&before.hello);
             self.deadlines.remove(&(before.deadline, id));
@@ -243,7 +247,7 @@ impl Server {
         Some(answer)
     }
 
-    fn on_finish(&mut self, peer: SocketAddr, id: ConnectionId, message: &[u8]) -> Option<Verdict> {
+    fn on_finish(&mut self, peer: SocketAddr, id: ConnectionId, message: &[u8], now: Instant) -> Option<Verdict> {
         let pending = self.pending.get_mut(&id)?;
         if address_bytes(pending.peer) != address_bytes(peer) || pending.damaged >= DAMAGED_MAX {
             return None;
@@ -258,8 +262,9 @@ impl Server {
         };
         let client = noise.peer()?;
         let keys = noise.into_keys()?;
-        let Pending { peer, to, start, .. } = self.forget(id)?;
-        Some(Verdict::Accepted(Box::new(Accepted { peer, to, id, client, keys, first_frames, start })))
+        let Pending { peer, to, start, began, .. } = self.forget(id)?;
+        let round_trip = now.saturating_duration_since(began);
+        Some(Verdict::Accepted(Box::new(Accepted { peer, to, id, client, keys, first_frames, start, round_trip })))
     }
 
     fn retry(&mut self, peer: SocketAddr, from: ConnectionId, now: Instant) -> Option<Verdict> {

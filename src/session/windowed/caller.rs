@@ -1,16 +1,43 @@
-//! A client's machine: one upload, towards whichever of a server's addresses answers first.
+//! A client's machine: one errand, an upload or a download, towards whichever of a server's addresses answers first.
 
 use super::acks::Ecn;
+use super::connection::Batch;
 use super::streams::Source;
 use super::upload::Upload;
 use crate::session::{Load, Machine, Transmit, Via};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-/// An upload with the sockets that it may use: socket `n` speaks with the `n`-th address. Until one of them answers everything goes
+/// What a client is on its way for; the calls are those of [`Machine`], with one server.
+pub trait Errand {
+    /// The server answers from there.
+    fn handle_server(&mut self, server: SocketAddr);
+    /// A datagram came from the server's address. It is used up. Says whether it was one that only the server, or somebody who sees what
+    /// is sent to it, can have sent.
+    fn handle_datagram(&mut self, datagram: &mut [u8], ecn: Option<Ecn>, now: Instant) -> bool;
+    /// The kernel says that nobody listens there.
+    fn handle_unreachable(&mut self);
+    /// The kernel would not send a datagram of this length.
+    fn handle_refused(&mut self, size: usize, now: Instant);
+    /// So busy was the thread that calls us, until now.
+    fn handle_load(&mut self, load: &Load, now: Instant) {
+        let _ = (load, now);
+    }
+    /// Does what is due.
+    fn handle_timeout(&mut self, now: Instant);
+    /// Appends the next datagrams to `out`.
+    fn poll_transmit(&mut self, out: &mut Vec<u8>, now: Instant) -> Option<Batch>;
+    /// When [`Errand::handle_timeout`] or [`Errand::poll_transmit`] wants to be called.
+    fn poll_timeout(&self, now: Instant) -> Option<Instant>;
+}
+
+/// Who calls to bring files.
+pub type Caller<S> = Dialer<Upload<S>>;
+
+/// An errand with the sockets that it may use: socket `n` speaks with the `n`-th address. Until one of them answers everything goes
 /// to all of them, which is a hello now and then.
-pub struct Caller<S> {
-    upload: Upload<S>,
+pub struct Dialer<E> {
+    errand: E,
     peers: Vec<SocketAddr>,
     /// Which of them answered.
     chosen: Option<usize>,
@@ -22,21 +49,21 @@ pub struct Caller<S> {
     now: Instant,
 }
 
-impl<S: Source> Caller<S> {
+impl<E: Errand> Dialer<E> {
     /// `peers` are the addresses of one server.
-    pub fn new(upload: Upload<S>, peers: Vec<SocketAddr>, now: Instant) -> Self {
+    pub fn new(errand: E, peers: Vec<SocketAddr>, now: Instant) -> Self {
         let closed = vec![false; peers.len()];
-        Self { upload, peers, chosen: None, closed, copies: Vec::new(), now }
+        Self { errand, peers, chosen: None, closed, copies: Vec::new(), now }
     }
 
     /// The same, where one of the addresses, by its number, has answered already.
-    pub fn towards(chosen: usize, upload: Upload<S>, peers: Vec<SocketAddr>, now: Instant) -> Self {
-        Self { chosen: Some(chosen), ..Self::new(upload, peers, now) }
+    pub fn towards(chosen: usize, errand: E, peers: Vec<SocketAddr>, now: Instant) -> Self {
+        Self { chosen: Some(chosen), ..Self::new(errand, peers, now) }
     }
 
-    /// The upload inside.
-    pub fn upload(&mut self) -> &mut Upload<S> {
-        &mut self.upload
+    /// The errand inside.
+    pub fn errand(&mut self) -> &mut E {
+        &mut self.errand
     }
 
     /// Whether the kernel says of every address that nobody listens there.
@@ -55,7 +82,48 @@ impl<S: Source> Caller<S> {
     }
 }
 
-impl<S: Source> Machine for Caller<S> {
+impl<S: Source> Caller<S> {
+    /// The upload inside.
+    pub fn upload(&mut self) -> &mut Upload<S> {
+        &mut self.errand
+    }
+}
+
+impl<S: Source> Errand for Upload<S> {
+    fn handle_server(&mut self, server: SocketAddr) {
+        self.handle_server(server);
+    }
+
+    fn handle_datagram(&mut self, datagram: &mut [u8], ecn: Option<Ecn>, now: Instant) -> bool {
+        self.handle_datagram(datagram, ecn, now)
+    }
+
+    fn handle_unreachable(&mut self) {
+        self.handle_unreachable();
+    }
+
+    fn handle_refused(&mut self, size: usize, now: Instant) {
+        self.handle_refused(size, now);
+    }
+
+    fn handle_load(&mut self, load: &Load, now: Instant) {
+        self.handle_load(load, now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
+    }
+
+    fn poll_transmit(&mut self, out: &mut Vec<u8>, now: Instant) -> Option<Batch> {
+        self.poll_transmit(out, now)
+    }
+
+    fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        self.poll_timeout(now)
+    }
+}
+
+impl<E: Errand> Machine for Dialer<E> {
     fn handle_datagram(&mut self, via: Via, from: SocketAddr, datagram: &[u8], now: Instant) {
         self.handle_packet(via, from, &mut datagram.to_vec(), None, now);
     }
@@ -66,31 +134,31 @@ impl<S: Source> Machine for Caller<S> {
             return;
         }
         // Anybody can send garbage in the name of one of the addresses.
-        if self.upload.handle_datagram(datagram, ecn, now) && self.chosen.is_none() {
+        if self.errand.handle_datagram(datagram, ecn, now) && self.chosen.is_none() {
             self.chosen = Some(via.socket);
-            self.peer().into_iter().for_each(|peer| self.upload.handle_server(peer));
+            self.peer().into_iter().for_each(|peer| self.errand.handle_server(peer));
         }
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
-        self.upload.handle_timeout(now);
+        self.errand.handle_timeout(now);
     }
 
     fn handle_unreachable(&mut self, socket: usize, _now: Instant) {
         self.closed.get_mut(socket).into_iter().for_each(|closed| *closed = true);
         if self.chosen == Some(socket) || self.closed.iter().all(|closed| *closed) {
-            self.upload.handle_unreachable();
+            self.errand.handle_unreachable();
         }
     }
 
     fn handle_refused(&mut self, _to: SocketAddr, size: usize, now: Instant) {
         self.now = now;
-        self.upload.handle_refused(size, now);
+        self.errand.handle_refused(size, now);
     }
 
     fn handle_load(&mut self, load: &Load, now: Instant) {
-        self.upload.handle_load(load, now);
+        self.errand.handle_load(load, now);
     }
 
     fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
@@ -99,7 +167,7 @@ impl<S: Source> Machine for Caller<S> {
             return Some(copy);
         }
         let mut bytes = Vec::new();
-        let batch = self.upload.poll_transmit(&mut bytes, now)?;
+        let batch = self.errand.poll_transmit(&mut bytes, now)?;
         if self.chosen.is_none() {
             for socket in 1..self.peers.len() {
                 let copy = self.transmit(socket, bytes.clone(), batch.segment, batch.is_markable);
@@ -110,6 +178,6 @@ impl<S: Source> Machine for Caller<S> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.upload.poll_timeout(self.now)
+        self.errand.poll_timeout(self.now)
     }
 }

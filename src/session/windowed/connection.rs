@@ -1,5 +1,6 @@
 //! A connection after its handshake: sealed packets both ways, and the streams that they carry. The leaves judge, this acts.
 
+mod course;
 mod event;
 mod limit;
 mod packet;
@@ -7,14 +8,14 @@ mod packet;
 pub use event::{Batch, CHALLENGE_LENGTH, Config, End, Event, NO_ERROR, PROTOCOL_VIOLATION, Sink};
 
 use super::acks::{Acks, Ecn, Received};
-use super::flight::{Arrived, Fates, Flight, Leaving, Takeoff};
+use super::flight::{Arrived, Fates, Flight, Leaving};
 use super::inbox::Arrival;
 use super::protection::{OpenError, Opener, Sealer};
 use super::replay::{Novelty, Replay};
 use super::streams::{Source, Streams};
 use super::watch::Watch;
 use crate::packet::windowed::frame::{Frame, Frames, Space};
-use crate::packet::windowed::{ConnectionId, Header, PACKET_MIN, RESET_MAX};
+use crate::packet::windowed::{Cipher, ConnectionId, Header, PACKET_MIN, RESET_MAX};
 use packet::{Closing, Content, Verdict};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 /// One side of a connection; the calls and their order are those of [`crate::session`].
 pub struct Connection {
     peer_id: ConnectionId,
+    cipher: Cipher,
     sealer: Sealer,
     opener: Opener,
     replay: Replay,
@@ -33,7 +35,8 @@ pub struct Connection {
     /// The source has not the bytes that are to be sent next.
     is_starved: bool,
     timeout: Duration,
-    keeps_alive: bool,
+    /// How long there may be nothing to say before a sign of life is asked for.
+    patience: Option<Duration>,
     last_heard: Instant,
     last_asked: Instant,
     unanswered: Option<Instant>,
@@ -52,6 +55,7 @@ impl Connection {
         let Config { keys, peer_id, takeoff, timeout, keeps_alive } = config;
         Self {
             peer_id,
+            cipher: keys.cipher,
             sealer: Sealer::new(keys.cipher, &keys.send),
             opener: Opener::new(keys.cipher, &keys.receive),
             replay: Replay::new(),
@@ -61,7 +65,7 @@ impl Connection {
             spare: None,
             is_starved: false,
             timeout,
-            keeps_alive,
+            patience: keeps_alive.then_some(KEEP_ALIVE),
             last_heard: takeoff.now,
             last_asked: takeoff.now,
             unanswered: None,
@@ -154,25 +158,6 @@ impl Connection {
         self.flight.on_refused(size, now);
     }
 
-    /// Appends a datagram for an address that the peer seems to have moved to: whoever returns these bytes lives there (RFC 9000
-    /// section 8.2). It is as short as it can be, for it may be a stranger who gets it.
-    pub fn challenge(&mut self, bytes: [u8; 8], out: &mut Vec<u8>, now: Instant) -> Option<()> {
-        if self.closing.is_some() {
-            return None;
-        }
-        let number = self.spare.take().or_else(|| self.flight.take_number())?;
-        let mut draft = self.sealer.begin(self.peer_id, number, self.flight.packet_size(), out).ok()?;
-        Frame::PathChallenge(bytes).encode(&mut draft.frames()).ok()?;
-        self.watch.on_sending(&draft, false, 0, now);
-        draft.seal();
-        Some(())
-    }
-
-    /// The peer lives elsewhere now: what was learnt of the old path is forgotten.
-    pub fn handle_moved(&mut self, takeoff: &Takeoff) {
-        self.flight.on_path_changed(takeoff);
-    }
-
     /// The peer says, with the token that only it has, that it knows nothing of this connection (RFC 9000 section 10.3).
     pub fn handle_forgotten(&mut self) {
         self.over(End::Forgotten);
@@ -232,7 +217,7 @@ impl Connection {
         }
         let has_next = self.streams.has_next() && !self.is_starved;
         let next = if has_next { self.flight.next_budget() } else { None };
-        let sign_of_life = self.keeps_alive.then(|| self.last_asked + KEEP_ALIVE);
+        let sign_of_life = self.patience.map(|patience| self.last_asked + patience);
         let due = [self.acks.deadline(), self.flight.poll_timeout(now), next, sign_of_life];
         due.into_iter().flatten().chain([self.last_heard + self.timeout]).min()
     }

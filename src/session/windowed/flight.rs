@@ -257,14 +257,19 @@ impl<T: Copy> Flight<T> {
 
     /// The peer is somewhere else: nothing of the old path holds (RFC 9000 section 9.4).
     pub fn on_path_changed(&mut self, takeoff: &Takeoff) {
-        let Takeoff { now, choice, seed, .. } = *takeoff;
-        let dice = seed.first_chunk().map_or(0, |bytes: &[u8; 8]| u64::from_le_bytes(*bytes));
         self.rtt.on_path_changed();
         self.mtu.on_path_changed(takeoff.mtu_max);
         self.marks = Marks::default();
-        self.congestion =
-            choice.begin(&congestion::Start { now, mtu: self.mtu.size(), rtt: None, seed: dice, remembered: None });
-        self.pacer = Pacer::new(now, self.congestion.pacing_rate(), self.mtu.size());
+        self.on_choice(takeoff);
+    }
+
+    /// A congestion control begins anew, or another one; what is known of the path stays.
+    pub fn on_choice(&mut self, takeoff: &Takeoff) {
+        let Takeoff { now, choice, seed, .. } = *takeoff;
+        let dice = seed.first_chunk().map_or(0, |bytes: &[u8; 8]| u64::from_le_bytes(*bytes));
+        let (mtu, rtt) = (self.mtu.size(), self.rtt.latest());
+        self.congestion = choice.begin(&congestion::Start { now, mtu, rtt, seed: dice, remembered: None });
+        self.pacer = Pacer::new(now, self.congestion.pacing_rate(), mtu);
     }
 
     /// Finds what has become lost, or what a silence makes due.

@@ -1,5 +1,9 @@
-//! The server's half of a windowed transfer: it takes what the files are and their bytes, says what became of them, and that all is
-//! done.
+//! The receiver's half of a windowed transfer, at a server, or at a client that gets files: it takes what the files are and their
+//! bytes, says what became of them, and that all is done. A server that is asked for files turns round (see `turned`).
+
+mod turned;
+
+pub use turned::Asking;
 
 use super::acks::{Ecn, MAX_ACK_DELAY};
 use super::connection::{self, Batch, Config, Connection, End, Sink};
@@ -28,6 +32,10 @@ pub enum Event {
     Manifest(Vec<u8>),
     /// Bytes of the files; answer with [`Reception::handle_written`] when they are written.
     Data(Block),
+    /// The other side says this about the files that it was asked for, or that it gets; pieces of one text, in order.
+    Answer(Vec<u8>),
+    /// The client has everything that it asked for, complete and durable.
+    Done,
     /// It is over.
     Over(End),
 }
@@ -49,7 +57,12 @@ pub struct Reception {
     received: u64,
     /// When what is gathered goes on although it is little: who waits for it may be what the rest waits for.
     flush_at: Option<Instant>,
-    answer: Answer,
+    said: Said,
+    /// What the other side says about files.
+    replies: Ordered,
+    /// How much of that came, and how much there is, once it has said that all is done.
+    replied: u64,
+    ends: Option<u64>,
     is_over: bool,
     events: VecDeque<Event>,
 }
@@ -57,18 +70,30 @@ pub struct Reception {
 impl Reception {
     /// The handshake is done.
     pub fn new(accepted: Accepted, mtu_max: usize, timeout: Duration, seed: [u8; 16], now: Instant) -> Self {
-        let Accepted { peer, to: peer_id, keys, .. } = accepted;
-        let cipher = keys.cipher;
+        let Accepted { peer, to: peer_id, keys, round_trip, .. } = accepted;
+        // What took longer was lost on its way, or somebody was asleep.
+        let round_trip = Some(round_trip).filter(|round_trip| *round_trip <= ROUND_TRIP_LIKELY);
         let takeoff = Takeoff {
             now,
             choice: Choice::Cubic,
-            round_trip: None,
+            round_trip,
             remembered: None,
             mtu_max,
             max_ack_delay: MAX_ACK_DELAY,
             seed,
         };
-        let mut connection = Connection::new(Config { keys, peer_id, takeoff, timeout, keeps_alive: false });
+        let mut reception = Self::begin(peer, Config { keys, peer_id, takeoff, timeout, keeps_alive: false });
+        // It may be asked for files, and is told early how many bytes of them may come.
+        let streams = reception.connection.streams();
+        streams.open_out(Space::Manifest, &RangeSet::new());
+        streams.open_out(Space::Data, &RangeSet::new());
+        reception
+    }
+
+    fn begin(peer: SocketAddr, config: Config) -> Self {
+        let Config { peer_id, takeoff, timeout, .. } = config;
+        let cipher = config.keys.cipher;
+        let mut connection = Connection::new(config);
         let streams = connection.streams();
         streams.open_in(Space::Manifest, RangeSet::new(), MANIFEST_WINDOW);
         streams.open_in(Space::Data, RangeSet::new(), DATA_WINDOW);
@@ -86,7 +111,10 @@ impl Reception {
             data: Gather::default(),
             received: 0,
             flush_at: None,
-            answer: Answer::default(),
+            said: Said::default(),
+            replies: Ordered::default(),
+            replied: 0,
+            ends: None,
             is_over: false,
             events: VecDeque::new(),
         }
@@ -144,7 +172,8 @@ impl Reception {
         ecn: Option<Ecn>,
         now: Instant,
     ) -> Result<(), OpenError> {
-        let mut sink = Arrivals { manifest: &mut self.manifest, data: &mut self.data, received: &mut self.received };
+        let Self { manifest, data, received, replies, .. } = self;
+        let mut sink = Arrivals { manifest, data, received, replies };
         self.connection.handle_packet(header, packet, ecn, &mut sink, now)?;
         self.takeoff.now = now;
         self.collect();
@@ -188,10 +217,10 @@ impl Reception {
         self.collect();
     }
 
-    /// Tells the client something about the files.
+    /// Tells the other side something about the files.
     pub fn handle_answer(&mut self, bytes: &[u8]) {
-        self.answer.0.extend_from_slice(bytes);
-        self.connection.streams().on_available(Space::Answer, self.answer.0.len() as u64);
+        self.said.answer.extend_from_slice(bytes);
+        self.connection.streams().on_available(Space::Answer, self.said.answer.len() as u64);
     }
 
     /// Everything has its final name and is durable.
@@ -221,7 +250,7 @@ impl Reception {
 
     /// Appends the next datagrams to `out`.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>, now: Instant) -> Option<Batch> {
-        self.connection.poll_transmit(out, &mut self.answer, now)
+        self.connection.poll_transmit(out, &mut self.said, now)
     }
 
     /// When [`Reception::handle_timeout`] or [`Reception::poll_transmit`] wants to be called.
@@ -232,7 +261,7 @@ impl Reception {
     fn collect(&mut self) {
         if self.is_over {
             // Nobody takes it any more.
-            (self.manifest, self.data, self.flush_at) = Default::default();
+            (self.manifest, self.data, self.replies, self.flush_at) = Default::default();
             return;
         }
         while let Some(bytes) = self.manifest.poll() {
@@ -244,10 +273,20 @@ impl Reception {
         while let Some(block) = self.data.poll() {
             self.events.push_back(Event::Data(block));
         }
+        self.collect_replies();
+        self.collect_events();
+        if self.ends.take_if(|ends| self.replied >= *ends).is_some() {
+            self.events.push_back(Event::Done);
+            self.connection.close(connection::NO_ERROR, "");
+            self.collect_events();
+        }
+    }
+
+    fn collect_events(&mut self) {
         while let Some(event) = self.connection.poll_event() {
             match event {
-                // Only the server says so.
-                connection::Event::Done { .. } => {}
+                // Only who gets the files says so.
+                connection::Event::Done { answer } => self.ends = Some(answer).filter(|_| self.is_turned()),
                 connection::Event::PathResponse(bytes) => {
                     if let Some((address, ..)) = self.challenged.take_if(|(_, challenge, _)| *challenge == bytes) {
                         self.peer = address;
@@ -265,14 +304,26 @@ impl Reception {
     }
 }
 
-/// What was said to the client; small, since it is about files and has none.
-#[derive(Debug, Default)]
-struct Answer(Vec<u8>);
+/// What is said to the other side.
+#[derive(Default)]
+struct Said {
+    /// About the files; small, since it has none of them.
+    answer: Vec<u8>,
+    /// Which files are wanted.
+    request: Vec<u8>,
+    /// The files that were asked for.
+    supply: Option<Box<dyn Source + Send>>,
+}
 
-impl Source for Answer {
-    fn read(&mut self, _space: Space, offset: u64, into: &mut [u8]) -> bool {
+impl Source for Said {
+    fn read(&mut self, space: Space, offset: u64, into: &mut [u8]) -> bool {
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
-        match self.0.get(from..from.saturating_add(into.len())) {
+        let said = match (space, &mut self.supply) {
+            (Space::Answer, _) => &self.answer,
+            (_, Some(supply)) => return supply.read(space, offset, into),
+            (_, None) => &self.request,
+        };
+        match said.get(from..from.saturating_add(into.len())) {
             Some(bytes) => into.copy_from_slice(bytes),
             None => return false,
         }
@@ -284,6 +335,7 @@ struct Arrivals<'a> {
     manifest: &'a mut Ordered,
     data: &'a mut Gather,
     received: &'a mut u64,
+    replies: &'a mut Ordered,
 }
 
 impl Sink for Arrivals<'_> {
@@ -298,10 +350,13 @@ impl Sink for Arrivals<'_> {
                 *self.received += bytes.len() as u64;
                 self.data.take(offset, bytes);
             }
-            Space::Answer => {}
+            Space::Answer => self.replies.take(offset, bytes),
         }
     }
 }
+
+/// A satellite, with a queue before it.
+const ROUND_TRIP_LIKELY: Duration = Duration::from_secs(1);
 
 /// A client that seems to have moved and does not answer is asked again after so long: the question may be lost. One answer to a
 /// packet at most, and no longer than that, so it need not be long.

@@ -16,7 +16,7 @@ use super::watch::settings;
 use super::{ANSWER_WINDOW, DATA_CREDIT, MANIFEST_CREDIT};
 use crate::limits::Limit;
 use crate::packet::windowed::frame::Space;
-use crate::packet::windowed::{Cipher, ConnectionId, Datagram, reset_token};
+use crate::packet::windowed::{ConnectionId, Datagram, reset_token};
 use crate::ranges::RangeSet;
 use crate::session::Load;
 use crate::session::congestion::{Choice, Remembered};
@@ -74,7 +74,6 @@ pub struct Upload<S> {
     is_confirmed: bool,
     source: S,
     chrono: Chrono,
-    cipher: Option<Cipher>,
     /// Where the bytes end that are there to be sent, by then.
     manifest_end: u64,
     data_end: u64,
@@ -102,7 +101,6 @@ impl<S: Source> Upload<S> {
             is_confirmed: false,
             source,
             chrono: Chrono::new(now),
-            cipher: None,
             manifest_end: 0,
             data_end: 0,
             is_complete: false,
@@ -152,7 +150,7 @@ impl<S: Source> Upload<S> {
         let round_trip = self.handshake.smoothed_rtt();
         let takeoff = Takeoff { now, choice, round_trip, remembered, mtu_max, max_ack_delay: MAX_ACK_DELAY, seed };
         let (keys, peer_id) = (established.keys, established.to);
-        let cipher = *self.cipher.insert(keys.cipher);
+        let cipher = keys.cipher;
         let mut connection = Connection::new(Config { keys, peer_id, takeoff, timeout, keeps_alive: true });
         let streams = connection.streams();
         for (space, credit, end) in

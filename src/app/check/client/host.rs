@@ -46,6 +46,7 @@ impl Host {
         let (asked, waker) = (interrupt.clone(), wire.waker());
         let policy = Policy { sync: false, ..Policy::default() };
         let plan = ServePlan {
+            gets: 0,
             root: root.into(),
             policy,
             exit_after: None,

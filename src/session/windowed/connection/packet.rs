@@ -1,7 +1,7 @@
 //! What a packet is for, what it carries, what is learnt from one that came, and the last words.
 
 use crate::packet::windowed::frame;
-use crate::session::windowed::connection::{Connection, KEEP_ALIVE};
+use crate::session::windowed::connection::Connection;
 use crate::session::windowed::mtu;
 use crate::session::windowed::streams::Carried;
 use std::time::Instant;
@@ -72,7 +72,7 @@ impl Connection {
         if has_budget && segment.is_none() && !self.streams.has_next() {
             self.flight.on_nothing_to_send();
         }
-        let wants_sign = self.keeps_alive && now >= self.last_asked + KEEP_ALIVE;
+        let wants_sign = self.patience.is_some_and(|patience| now >= self.last_asked + patience);
         let wants_ping = probes > 0 || wants_sign || mtu_probe.is_some();
         let has_news = self.streams.has_limit() || !self.responses.is_empty();
         let is_ack_due = self.acks.deadline().is_some_and(|due| due <= now);

@@ -4,6 +4,7 @@ use super::Upload;
 use crate::limits::Spent;
 use crate::packet::windowed::Cipher;
 use crate::packet::windowed::frame::Space;
+use crate::session::windowed::connection::Connection;
 use crate::session::windowed::flight::Counts;
 use crate::session::windowed::outbox::Outbox;
 use crate::session::windowed::streams::Source;
@@ -45,9 +46,15 @@ pub struct Stats {
 impl<S: Source> Upload<S> {
     /// How it goes.
     pub fn stats(&mut self) -> Stats {
-        let Some((_, connection)) = &mut self.connection else {
-            return Stats { spent: self.chrono.spent(), ..Stats::default() };
-        };
+        let spent = self.chrono.spent();
+        let known = self.connection.as_mut().map_or_else(Stats::default, |(_, connection)| Stats::of(connection));
+        Stats { spent, ..known }
+    }
+}
+
+impl Stats {
+    /// What a connection knows of what it sends.
+    pub(in crate::session::windowed) fn of(connection: &mut Connection) -> Self {
         let flight = connection.flight();
         let (counts, rtt, packet_size) = (flight.counts(), flight.rtt().smoothed(), flight.packet_size());
         let (pacing_rate, window) = (flight.congestion().pacing_rate(), flight.congestion().window());
@@ -55,24 +62,21 @@ impl<S: Source> Upload<S> {
         let outbox = connection.streams().outbox(Space::Data);
         let (acked, void, repeated) =
             outbox.map_or((0, 0, 0), |outbox| (outbox.acked(), outbox.void(), outbox.repeated()));
-        let (acknowledged, rtt) = (acked.saturating_sub(void), Some(rtt));
-        let is_blocked = outbox.is_some_and(Outbox::is_blocked);
-        let unanswered = connection.unanswered();
-        Stats {
+        Self {
             counts,
-            acknowledged,
+            acknowledged: acked.saturating_sub(void),
             void,
-            unanswered,
             repeated,
-            rtt,
+            rtt: Some(rtt),
             packet_size,
             pacing_rate,
             window,
-            is_blocked,
+            is_blocked: outbox.is_some_and(Outbox::is_blocked),
+            unanswered: connection.unanswered(),
             min_rtt,
             in_flight,
-            cipher: self.cipher,
-            spent: self.chrono.spent(),
+            cipher: Some(connection.cipher()),
+            ..Self::default()
         }
     }
 }

@@ -1,0 +1,339 @@
+//! Files that clients get: what the disk reads goes to the harbour, and people are told.
+
+use super::windowed::{Known, shown};
+use super::{TELL_EVERY, Throttle};
+use crate::chunker::answers::{Answer, AnswerReader, AnswerWriter, Fate, Objection, Tally};
+use crate::chunker::manifest::Kind;
+use crate::chunker::wanted::{Pace, Wanted};
+use crate::harbour::{FULL, Harbour};
+use crate::io::events::windowed::{PathNote, WindowedNote};
+use crate::io::events::{Finished, MODE_GET, Note, Progress, Report, Transfer};
+use crate::io::sources::{Feed, Found, News, Sources};
+use crate::io::store::Store;
+use crate::io::trees::Contents;
+use crate::io::udp::Waker;
+use crate::packet::windowed::frame::Space;
+use crate::session::congestion::Choice;
+use crate::session::windowed::connection::PROTOCOL_VIOLATION;
+use crate::session::windowed::streams::Source;
+use crate::session::windowed::upload::Stats;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// The transfers in which clients get files.
+pub(super) struct Giving {
+    store: Arc<Store>,
+    waker: Waker,
+    /// So many at once; 0 where nobody gets anything.
+    max: usize,
+    gifts: BTreeMap<u64, Gift>,
+    refusals: Throttle,
+}
+
+/// One of them.
+struct Gift {
+    feed: Shared,
+    /// What is said of paths that cannot be had; `None` after its end.
+    writer: Option<AnswerWriter>,
+    refused: u64,
+    files: u64,
+    bytes: u64,
+    is_walked: bool,
+    /// How much of the listing there is, and whether that and the bytes are all, as the machine was told.
+    known: (u64, bool),
+    answers: AnswerReader,
+    tally: Tally,
+    choice: Choice,
+    told_at: Option<Instant>,
+    /// When it was last given all that it gets at a time.
+    sated_at: Option<Instant>,
+}
+
+/// The feed, for the machine and for us; both are on one thread.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Feed>>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Feed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for Shared {
+    fn read(&mut self, space: Space, offset: u64, into: &mut [u8]) -> bool {
+        self.lock().read(space, offset, into)
+    }
+}
+
+impl Giving {
+    pub(super) fn new(store: &Arc<Store>, waker: &Waker, max: usize) -> Self {
+        let (store, waker) = (Arc::clone(store), waker.clone());
+        Self { store, waker, max, gifts: BTreeMap::new(), refusals: Throttle::default() }
+    }
+
+    /// A client has said what it wants.
+    pub(super) fn begin(
+        &mut self,
+        (id, known): (u64, &mut Known),
+        wanted: Wanted,
+        harbour: &mut Harbour,
+        report: &mut dyn Report,
+        now: Instant,
+    ) -> io::Result<()> {
+        let first = wanted.wishes.first().and_then(|wish| wish.path.as_ref());
+        let name = first.map_or(".", |path| path.as_str()).to_owned();
+        known.contents = Some(Contents { name, entries: wanted.wishes.len() as u64, bytes: None });
+        let refusal = match self.max {
+            0 => Some("this server gives no files; it would with --allow-get".to_owned()),
+            max if self.gifts.len() >= max => {
+                Some(format!("{max} clients get files from this server already, as many as it allows; try again later"))
+            }
+            _ => None,
+        };
+        if let Some(reason) = refusal {
+            harbour.with(id, now, |reception| reception.handle_abort(FULL, &reason));
+            known.is_done = true;
+            let (peer, name) = (known.peer, known.name());
+            return match self.refusals.admit(now) {
+                Some(_) => report.note(&Note::Refused { peer, name, reason }),
+                None => Ok(()),
+            };
+        }
+        let choice = match wanted.pace {
+            Pace::Bbr => Choice::Bbr,
+            Pace::Cubic => Choice::Cubic,
+            Pace::Background => Choice::Background,
+        };
+        let waker = self.waker.clone();
+        let ahead = Sources::beneath(&self.store, wanted).read_ahead(false, move || waker.wake())?;
+        let gift = Gift::new(Feed::asked_for(ahead), choice);
+        let (supply, mut word) = (Box::new(gift.feed.clone()), Vec::new());
+        let gift = Gift { writer: Some(AnswerWriter::new(&mut word)), ..gift };
+        harbour.with(id, now, |reception| {
+            reception.turn(choice, supply);
+            reception.handle_answer(&word);
+        });
+        self.gifts.insert(id, gift);
+        let (peer, name) = (known.peer, known.name());
+        let note = Transfer { id: shown(id), peer, name, size: 0, spelling: "binary", mode: MODE_GET };
+        report.note(&Note::Started(note))
+    }
+
+    /// Passes on what was found and read since the last time; says whether there was anything.
+    pub(super) fn drain(&mut self, harbour: &mut Harbour, report: &mut dyn Report, now: Instant) -> io::Result<bool> {
+        let mut any = false;
+        for (id, gift) in &mut self.gifts {
+            // Who has had its share comes again after the others and the network.
+            if gift.sated_at != Some(now) {
+                any |= gift.feed(*id, harbour, now);
+                if gift.sated_at == Some(now) {
+                    self.waker.wake();
+                }
+            }
+            gift.tell_progress(*id, harbour, report, now)?;
+        }
+        Ok(any)
+    }
+
+    /// The client says what became of what it gets.
+    pub(super) fn on_answer(&mut self, id: u64, bytes: &[u8], harbour: &mut Harbour, now: Instant) {
+        let Some(gift) = self.gifts.get_mut(&id) else { return };
+        let mut rest = bytes;
+        loop {
+            match gift.answers.next(&mut rest) {
+                Ok(None) => return,
+                Ok(Some(Answer::End(tally))) => gift.tally = tally,
+                Ok(Some(Answer::Objection(objection))) => {
+                    let void = gift.feed.lock().skip(objection.entry);
+                    if let Some(void) = void {
+                        harbour.with(id, now, |reception| reception.handle_void(void));
+                    }
+                }
+                Err(error) => {
+                    let reason = error.to_string();
+                    return harbour.with(id, now, |reception| reception.handle_abort(PROTOCOL_VIOLATION, &reason));
+                }
+            }
+        }
+    }
+
+    /// The client has everything that it gets; says whether that is anything.
+    pub(super) fn on_done(
+        &mut self,
+        (id, known): (u64, &Known),
+        harbour: &mut Harbour,
+        report: &mut dyn Report,
+        now: Instant,
+    ) -> io::Result<bool> {
+        let Some(gift) = self.gifts.get(&id) else { return Ok(false) };
+        let Stats { counts, rtt, packet_size, repeated, acknowledged, cipher, .. } = stats(id, harbour, now);
+        #[expect(clippy::cast_precision_loss, reason = "for the eye")]
+        let loss = counts.lost.saturating_sub(counts.spurious) as f64 / counts.packets.max(1) as f64;
+        let congestion = gift.choice.to_string();
+        let cipher = cipher.map(|cipher| cipher.to_string()).unwrap_or_default();
+        // A server does not ask what holds it back: many get at once.
+        let path = Some(PathNote {
+            loss,
+            bytes_again: repeated,
+            packet_size,
+            congestion,
+            cipher,
+            verdict: None,
+            limits: Vec::new(),
+            receiver_drops: None,
+        });
+        let missing = gift.refused.saturating_add(gift.tally.refused).saturating_add(gift.tally.failed);
+        if gift.tally.placed == 0 && missing > 0 {
+            let (name, peer, reason) = (known.name(), Some(known.peer), NOTHING_GOT.into());
+            return report.note(&Note::Failed { id: shown(id), peer, name, reason, exit_code: None }).map(|()| false);
+        }
+        report.note(&Note::Finished(Box::new(Finished {
+            id: shown(id),
+            peer: Some(known.peer),
+            name: known.name(),
+            bytes: acknowledged,
+            seconds: now.saturating_duration_since(known.began).as_secs_f64(),
+            mode: MODE_GET,
+            verified: true,
+            retransmissions: counts.lost,
+            duplicates: counts.spurious,
+            rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
+            windowed: Some(WindowedNote { files: gift.tally.placed, missing, blake3: None, path }),
+            ..Finished::default()
+        })))?;
+        Ok(true)
+    }
+
+    /// It is over, however it ended.
+    pub(super) fn forget(&mut self, id: u64) {
+        self.gifts.remove(&id);
+    }
+}
+
+impl Gift {
+    fn new(feed: Feed, choice: Choice) -> Self {
+        Self {
+            feed: Shared(Arc::new(Mutex::new(feed))),
+            writer: None,
+            refused: 0,
+            files: 0,
+            bytes: 0,
+            is_walked: false,
+            known: (0, false),
+            answers: AnswerReader::new(),
+            tally: Tally::default(),
+            choice,
+            told_at: None,
+            sated_at: None,
+        }
+    }
+
+    fn feed(&mut self, id: u64, harbour: &mut Harbour, now: Instant) -> bool {
+        let (mut any, mut word) = (false, Vec::new());
+        for step in 0.. {
+            if step >= NEWS_MAX {
+                self.sated_at = Some(now);
+                break;
+            }
+            // Not for longer than it takes: the machine asks the feed as well.
+            let news = self.feed.lock().poll();
+            match news {
+                Ok(None) => break,
+                Ok(Some(News::Found(found))) => self.on_found(found, &mut word),
+                Ok(Some(News::Digest { .. })) => {}
+                Ok(Some(News::Available(end))) => harbour.with(id, now, |reception| reception.handle_data(end)),
+                Ok(Some(News::Void(range))) => harbour.with(id, now, |reception| {
+                    let end = range.end;
+                    reception.handle_void(range);
+                    reception.handle_data(end);
+                }),
+                Err(error) => {
+                    let reason = format!("the server cannot go on: {error}");
+                    harbour.with(id, now, |reception| reception.handle_abort(FULL, &reason));
+                    return true;
+                }
+            }
+            any = true;
+        }
+        // The end of the digests is no news.
+        let feed = self.feed.lock();
+        let known = (feed.listing_length(), feed.is_complete());
+        drop(feed);
+        let is_known = std::mem::replace(&mut self.known, known) == known;
+        if any || !is_known {
+            let (length, is_complete) = known;
+            harbour.with(id, now, |reception| {
+                reception.handle_manifest(length);
+                reception.handle_source_ready();
+                if is_complete {
+                    reception.handle_complete();
+                }
+                if !word.is_empty() {
+                    reception.handle_answer(&word);
+                }
+            });
+        }
+        any
+    }
+
+    fn on_found(&mut self, found: Found, word: &mut Vec<u8>) {
+        match found {
+            Found::Entry { entry, .. } => {
+                if let Kind::File { size } = entry.kind {
+                    self.bytes = self.bytes.saturating_add(size);
+                }
+                self.files += u64::from(entry.kind != Kind::Folder);
+            }
+            Found::Refused(refusal) => {
+                self.refused += 1;
+                let objection = Objection { entry: 0, fate: Fate::Refused, reason: refusal.to_others() };
+                self.writer.iter_mut().for_each(|writer| writer.objection(&objection, word));
+            }
+            Found::End(_) => {
+                self.is_walked = true;
+                let tally = Tally { placed: self.files, refused: self.refused, failed: 0 };
+                if let Some(writer) = self.writer.take() {
+                    writer.end(tally, word);
+                }
+            }
+        }
+    }
+
+    fn tell_progress(
+        &mut self,
+        id: u64,
+        harbour: &mut Harbour,
+        report: &mut dyn Report,
+        now: Instant,
+    ) -> io::Result<()> {
+        if self.told_at.is_some_and(|last| now.saturating_duration_since(last) < TELL_EVERY) {
+            return Ok(());
+        }
+        self.told_at = Some(now);
+        let Stats { acknowledged, void, counts, .. } = stats(id, harbour, now);
+        let (size, is_open) = (self.bytes.saturating_sub(void), !self.is_walked);
+        let retransmissions = counts.lost;
+        report.note(&Note::Progress(Progress {
+            id: shown(id),
+            bytes: acknowledged,
+            size,
+            retransmissions,
+            is_open,
+            ..Progress::default()
+        }))
+    }
+}
+
+fn stats(id: u64, harbour: &mut Harbour, now: Instant) -> Stats {
+    let mut stats = Stats::default();
+    harbour.with(id, now, |reception| stats = reception.stats());
+    stats
+}
+
+/// Each reason was told to the client.
+const NOTHING_GOT: &str = "nothing of it was got";
+
+/// How much news of one transfer is passed on before others get their turn: a walk finds entries faster than a network is served.
+const NEWS_MAX: usize = 256;
