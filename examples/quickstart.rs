@@ -55,6 +55,7 @@ fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
         choice: Choice::Bbr,
         timeout: Duration::from_secs(30),
         first_timeout: Duration::from_secs(30),
+        restart: false,
         sha256: true,
         config_dir: Some(keys.path().to_owned()),
         qlog: None,

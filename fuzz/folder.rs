@@ -107,6 +107,7 @@ impl Folder {
                 Event::Placed { entry, .. } => (entry, "placed", &["accepted"]),
                 // A folder that cannot be made is told of at the end, whatever happened to it before.
                 Event::Failed { entry, .. } => (entry, "failed", &["accepted"]),
+                Event::Held { .. } | Event::TookOver { .. } => panic!("nobody asked for what an earlier session left"),
                 Event::Done(_) => {
                     self.is_done = true;
                     continue;

@@ -2,6 +2,8 @@
 
 pub mod answers;
 pub mod digests;
+pub mod groups;
+pub mod journal;
 pub mod layout;
 pub mod manifest;
 mod records;

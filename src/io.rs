@@ -8,6 +8,7 @@ pub mod effort;
 pub mod events;
 pub mod gauge;
 pub mod identity;
+pub mod journal;
 pub mod limits;
 pub mod lines;
 pub mod pour;

@@ -182,6 +182,8 @@ impl Getting<'_> {
                     self.account.on_counts(tally);
                     self.is_answered = true;
                 }
+                // Whoever gives holds nothing of ours.
+                Ok(Some(Answer::Held(_) | Answer::Looked(_))) => {}
                 Ok(Some(Answer::Objection(objection))) => {
                     let reason = self.account.on_withheld(&objection.reason);
                     self.complain(reason)?;
@@ -199,6 +201,8 @@ impl Getting<'_> {
         use trees::Answer;
         let errand = caller.errand();
         match answer {
+            // Nobody takes over what this side asked for.
+            Answer::TookOver(_) => {}
             Answer::Listed(bytes) => errand.with(|reception| reception.handle_taken(Space::Manifest, bytes)),
             Answer::Passed(end) => errand.with(|reception| reception.handle_passed(end)),
             Answer::End(end) => errand.with(|reception| reception.handle_end(end)),
@@ -219,7 +223,7 @@ impl Getting<'_> {
                 self.account.on_objection(&reason, kind);
                 self.complain(reason)?;
             }
-            Answer::Done { tally, bytes, blake3 } => {
+            Answer::Done { tally, bytes, blake3, .. } => {
                 self.account.on_saved(tally, Saved { files: tally.placed, bytes, blake3 });
             }
             Answer::Broken(reason) => {
@@ -284,7 +288,7 @@ impl Getting<'_> {
                 mode: MODE_GET,
                 verified: true,
                 rtt_ms: self.stats.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
-                windowed: Some(WindowedNote { files: saved.files, missing, blake3, path: None }),
+                windowed: Some(WindowedNote { files: saved.files, missing, blake3, resumed: 0, path: None }),
                 ..Finished::default()
             })))?;
         }

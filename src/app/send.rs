@@ -27,7 +27,7 @@ use crate::session::windowed::connection::{End, NO_ERROR, PROTOCOL_VIOLATION};
 use crate::session::windowed::upload::{Event, Stats};
 use balance::Balance;
 use looks::{Looks, loss};
-use memory::Memory;
+use memory::PathMemory;
 use silence::Silence;
 use std::io;
 use std::ops::ControlFlow;
@@ -41,7 +41,7 @@ struct Sending<'a> {
     report: &'a mut dyn Report,
     interrupt: Interrupt,
     known_hosts: KnownHosts,
-    memory: Memory,
+    memory: PathMemory,
     began: Instant,
     /// A start's acknowledgement offered the windowed mode: texts do get through.
     is_invited: bool,
@@ -203,6 +203,8 @@ impl Sending<'_> {
         loop {
             match self.answers.next(&mut rest) {
                 Ok(None) => return Ok(()),
+                Ok(Some(Answer::Held(held))) => caller.upload().source().handle_held(held),
+                Ok(Some(Answer::Looked(entries))) => caller.upload().source().handle_looked(entries),
                 Ok(Some(Answer::End(tally))) => {
                     self.looks.on_strain(self.answers.strain());
                     self.balance.on_tally(tally);
@@ -245,12 +247,15 @@ impl Sending<'_> {
             self.tell_finished(caller, now)?;
         }
         match verdict {
-            None => Ok(exit::DONE),
+            None => {
+                caller.upload().source().forget();
+                Ok(exit::DONE)
+            }
             Some(verdict) => self.fail(caller, verdict),
         }
     }
 
-    fn tell_finished(&mut self, caller: &Caller<Feed>, now: Instant) -> io::Result<()> {
+    fn tell_finished(&mut self, caller: &mut Caller<Feed>, now: Instant) -> io::Result<()> {
         let Stats { counts, rtt, .. } = self.stats;
         let tally = self.balance.tally();
         let rtt_ms = rtt.map(|rtt| rtt.as_secs_f64() * 1e3);
@@ -259,6 +264,7 @@ impl Sending<'_> {
         let windowed = WindowedNote {
             files: tally.placed,
             missing: self.balance.missing(),
+            resumed: caller.upload().source().resumed(),
             blake3: digests.map(|(blake3, _)| hex::encode(blake3)),
             path: Some(path),
         };

@@ -140,6 +140,7 @@ fn windowed(args: ClientArgs) -> anyhow::Result<SendPlan> {
         sources: args.sources,
         recursive: args.windowed.recursive,
         destination: args.remote,
+        restart: args.windowed.restart,
         existing: if args.windowed.overwrite { Existing::Replace } else { Existing::Keep },
         sha256: args.windowed.sha256,
         choice: args.windowed.congestion,

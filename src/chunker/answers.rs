@@ -5,6 +5,8 @@
 //! 1 refused         entry, the reason as UTF-8, 512 bytes at most: it may not come, and its bytes need not be sent
 //! 2 failed          entry, reason: it came to nothing
 //! 3 differs         entry, reason: what arrived is not what was sent
+//! 4 held            entry, the first group's number, chaining values (32 bytes each): an earlier session left groups that follow each other
+//! 5 looked          how many entries: of those before, all that is held was said
 //! 0 end             files placed, entries refused, entries failed (those that differ among them), fields: 1 = strain; BLAKE3 of the stream
 //! strain            packets that the receiver's sockets dropped, then times in microseconds: how long bytes came, for how long of
 //!                   that its socket thread was busy, how long the disk's thread worked, how much of a core that took; varints
@@ -13,6 +15,7 @@
 //! Entries are numbered as in the manifest, from 0. After [`RECORDS_MAX`] records the others are only counted: who sends a million
 //! names that are taken gets no more than a few megabytes of reasons.
 
+use super::groups::ChainingValue;
 use super::manifest::ENTRIES_MAX;
 use super::records::{Family, Record, RecordError, RecordReader, RecordWriter, read_field, write_field};
 use crate::codec::{Cursor, Full, Writer};
@@ -40,6 +43,17 @@ pub enum Fate {
     Failed,
     /// Its bytes arrived as others than they were sent.
     Differs,
+}
+
+/// Groups of an entry that an earlier session left, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Which entry.
+    pub entry: u32,
+    /// The number of the first of these groups.
+    pub first: u64,
+    /// Theirs.
+    pub values: Vec<ChainingValue>,
 }
 
 /// How a transfer ended.
@@ -91,6 +105,27 @@ impl AnswerWriter {
         self.strain = Some(strain);
     }
 
+    /// Appends what is held of an entry to `out`, in as many records as it takes.
+    pub fn held(&mut self, held: &Held, out: &mut Vec<u8>) {
+        for (at, values) in (0..).zip(held.values.chunks(VALUES_MAX)) {
+            let first = held.first.saturating_add(at * VALUES_MAX as u64);
+            let mut body = Vec::new();
+            let mut writer = Writer::new(&mut body, usize::MAX);
+            let written = writer.varint(held.entry.into()).and_then(|()| writer.varint(first));
+            let written = written.and_then(|()| writer.bytes(values.as_flattened()));
+            let recorded = written.and_then(|()| self.records.record(HELD, &body, out));
+            debug_assert!(recorded.is_ok(), "so many values fit");
+        }
+    }
+
+    /// Appends to `out` that all that is held of the first `entries` was said.
+    pub fn looked(&mut self, entries: u32, out: &mut Vec<u8>) {
+        let mut body = Vec::new();
+        let written = Writer::new(&mut body, usize::MAX).varint(entries.into());
+        let recorded = written.and_then(|()| self.records.record(LOOKED, &body, out));
+        debug_assert!(recorded.is_ok(), "a number always fits");
+    }
+
     /// Appends the end to `out`.
     pub fn end(self, tally: Tally, out: &mut Vec<u8>) {
         let mut body = Vec::new();
@@ -108,6 +143,10 @@ impl AnswerWriter {
 pub enum Answer {
     /// An entry did not come to rest.
     Objection(Objection),
+    /// An earlier session left this.
+    Held(Held),
+    /// Of so many entries all that is held was said.
+    Looked(u32),
     /// The end. Nothing before it was lost or changed.
     End(Tally),
 }
@@ -154,6 +193,12 @@ impl AnswerReader {
             REFUSED => Fate::Refused,
             FAILED => Fate::Failed,
             DIFFERS => Fate::Differs,
+            HELD => return read_held(body).map(|held| Some(Answer::Held(held))).ok_or(AnswerError::Malformed),
+            LOOKED => {
+                let entries = Cursor::new(body).varint().filter(|entries| *entries <= ENTRIES_MAX);
+                let entries = entries.and_then(|entries| u32::try_from(entries).ok()).ok_or(AnswerError::Malformed)?;
+                return Ok(Some(Answer::Looked(entries)));
+            }
             kind => return Err(AnswerError::UnknownKind { kind }),
         };
         let mut cursor = Cursor::new(body);
@@ -181,6 +226,14 @@ pub enum AnswerError {
         /// The kind.
         kind: u64,
     },
+}
+
+fn read_held(body: &[u8]) -> Option<Held> {
+    let mut cursor = Cursor::new(body);
+    let entry = cursor.varint().filter(|entry| *entry < ENTRIES_MAX).and_then(|entry| u32::try_from(entry).ok())?;
+    let first = cursor.varint()?;
+    let (values, rest) = cursor.rest().as_chunks::<32>();
+    (!values.is_empty() && rest.is_empty()).then(|| Held { entry, first, values: values.to_vec() })
 }
 
 fn read_end(body: &[u8]) -> Option<(Tally, Option<Strain>)> {
@@ -231,6 +284,13 @@ const STRAIN_FIELD: u64 = 1;
 
 /// No count and no time of a transfer is larger: 35 years.
 const COUNT_MAX: u64 = 1 << 50;
+
+const HELD: u64 = 4;
+
+const LOOKED: u64 = 5;
+
+/// Chaining values in one record, which has 8192 bytes at most.
+const VALUES_MAX: usize = 250;
 
 /// A sentence or two.
 const REASON_MAX: usize = 512;
@@ -301,6 +361,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_comes_back_in_as_many_records_as_it_takes() {
+        let values: Vec<_> = (0..600_u32).map(|number| [number as u8; 32]).collect();
+        let mut stream = Vec::new();
+        let mut writer = AnswerWriter::new(&mut stream);
+        writer.held(&Held { entry: 3, first: 7, values: values.clone() }, &mut stream);
+        writer.looked(4, &mut stream);
+        writer.end(Tally::default(), &mut stream);
+        let held = |first, part: &[[u8; 32]]| Answer::Held(Held { entry: 3, first, values: part.to_vec() });
+        let expected = [
+            held(7, &values[..250]),
+            held(257, &values[250..500]),
+            held(507, &values[500..]),
+            Answer::Looked(4),
+            Answer::End(Tally::default()),
+        ];
+        assert_eq!(read(&stream, 99), Ok(expected.to_vec()));
+    }
+
+    #[test]
     fn a_million_objections_are_counted_and_few_are_written() {
         let mut stream = Vec::new();
         let mut writer = AnswerWriter::new(&mut stream);
@@ -321,7 +400,10 @@ mod tests {
         };
         for (stream, error) in [
             (b"hmm\x01".to_vec(), AnswerError::Records(RecordError::NotOurs)),
-            (records(4, b"\x01"), AnswerError::UnknownKind { kind: 4 }),
+            (records(HELD, b"\x01\x00"), AnswerError::Malformed),
+            (records(HELD, &[0; 33]), AnswerError::Malformed),
+            (records(LOOKED, b""), AnswerError::Malformed),
+            (records(9, b"\x01"), AnswerError::UnknownKind { kind: 9 }),
             (records(1, b""), AnswerError::Malformed),
             (records(1, &[0xff; 8]), AnswerError::Malformed),
         ] {

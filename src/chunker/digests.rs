@@ -8,6 +8,9 @@
 //! 1 digest          size, BLAKE3 (32 bytes), fields: 1 = SHA-256 (32 bytes)
 //! 2 withdrawn       the reason as UTF-8, 512 bytes at most: the file could not be read or changed; its bytes mean nothing
 //! 3 skipped         how many files: the receiver does not want their bytes, and they were not read
+//! 4 kept            entry, two numbers of groups: of what the receiver holds of this entry from an earlier session, the groups from the
+//!                   first up to the second (which is not one of them) are as they are to be, and will not be sent; those before them of which nothing was said yet
+//!                   are not. It comes before the entry's digest, and counts as none.
 //! 0 end             how many files, BLAKE3 of the stream
 //! ```
 
@@ -15,6 +18,8 @@ use super::layout::SPACE_MAX;
 use super::manifest::ENTRIES_MAX;
 use super::records::{Family, Record, RecordError, RecordReader, RecordWriter, read_field, write_field};
 use crate::codec::{Cursor, Full, Writer};
+use std::collections::VecDeque;
+use std::ops::Range;
 use thiserror::Error;
 
 /// What became of a file at the sender.
@@ -36,6 +41,15 @@ pub enum FileDigest {
     },
     /// The receiver does not want it.
     Skipped,
+}
+
+/// Groups that the receiver held and that stay as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Which entry's, counted from 0.
+    pub entry: u32,
+    /// Which of them; those before are not kept unless an earlier word said so.
+    pub groups: Range<u64>,
 }
 
 /// Writes the stream.
@@ -82,6 +96,17 @@ impl DigestWriter {
         }
     }
 
+    /// Appends to `out` which groups are kept.
+    ///
+    /// # Errors
+    /// [`Full`] for numbers of groups above [`SPACE_MAX`].
+    pub fn kept(&mut self, kept: &Kept, out: &mut Vec<u8>) -> Result<(), Full> {
+        let mut body = Vec::new();
+        let mut writer = Writer::new(&mut body, usize::MAX);
+        [kept.entry.into(), kept.groups.start, kept.groups.end].iter().try_for_each(|number| writer.varint(*number))?;
+        self.records.record(KEPT, &body, out)
+    }
+
     /// Appends the end to `out`.
     ///
     /// # Errors
@@ -111,6 +136,7 @@ pub struct DigestReader {
     files: u64,
     /// Files that the last record skipped and that were not given yet.
     skipped: u64,
+    kept: VecDeque<Kept>,
     is_at_end: bool,
 }
 
@@ -123,11 +149,11 @@ impl Default for DigestReader {
 impl DigestReader {
     /// Expects the stream's first byte.
     pub fn new() -> Self {
-        Self { records: RecordReader::new(FAMILY), files: 0, skipped: 0, is_at_end: false }
+        Self { records: RecordReader::new(FAMILY), files: 0, skipped: 0, kept: VecDeque::new(), is_at_end: false }
     }
 
     /// Takes from `input` what completes the next record, and gives what became of the next file; `None` when all of `input`
-    /// is taken, see [`DigestReader::is_at_end`].
+    /// is taken, see [`DigestReader::is_at_end`]. What stood before it about groups is in [`DigestReader::poll_kept`].
     ///
     /// # Errors
     /// [`DigestError`]; the stream is worth nothing any more then.
@@ -136,16 +162,21 @@ impl DigestReader {
             self.skipped = left;
             return Ok(Some(FileDigest::Skipped));
         }
-        let (digest, files) = match self.records.next(input)? {
-            None => return Ok(None),
-            Some(Record::End { body }) => {
-                if Cursor::new(body).varint() != Some(self.files) {
-                    return Err(DigestError::Count { files: self.files });
+        let (digest, files) = loop {
+            match self.records.next(input)? {
+                None => return Ok(None),
+                Some(Record::One { kind: KEPT, body }) => {
+                    self.kept.push_back(read_kept(body).ok_or(DigestError::Malformed { file: self.files })?);
                 }
-                self.is_at_end = true;
-                return if input.is_empty() { Ok(None) } else { Err(RecordError::AfterEnd.into()) };
+                Some(Record::End { body }) => {
+                    if Cursor::new(body).varint() != Some(self.files) {
+                        return Err(DigestError::Count { files: self.files });
+                    }
+                    self.is_at_end = true;
+                    return if input.is_empty() { Ok(None) } else { Err(RecordError::AfterEnd.into()) };
+                }
+                Some(Record::One { kind, body }) => break read_record(kind, body, self.files)?,
             }
-            Some(Record::One { kind, body }) => read_record(kind, body, self.files)?,
         };
         self.files = self.files.saturating_add(files);
         if self.files > ENTRIES_MAX {
@@ -153,6 +184,11 @@ impl DigestReader {
         }
         self.skipped = files.saturating_sub(1);
         Ok(Some(digest))
+    }
+
+    /// Which groups are kept, as was said before what [`DigestReader::next`] gave last.
+    pub fn poll_kept(&mut self) -> Option<Kept> {
+        self.kept.pop_front()
     }
 
     /// Whether the end came, and with it the proof that nothing was lost or changed.
@@ -220,6 +256,13 @@ fn read_record(kind: u64, body: &[u8], file: u64) -> Result<(FileDigest, u64), D
     }
 }
 
+fn read_kept(body: &[u8]) -> Option<Kept> {
+    let mut cursor = Cursor::new(body);
+    let entry = cursor.varint().filter(|entry| *entry < ENTRIES_MAX).and_then(|entry| u32::try_from(entry).ok())?;
+    let groups = cursor.varint()?..cursor.varint()?;
+    (groups.start <= groups.end).then_some(Kept { entry, groups })
+}
+
 /// A reason that is not too long.
 fn cut(reason: &str) -> &str {
     let ends = (0..=REASON_MAX).rev().find_map(|end| reason.get(..end));
@@ -233,6 +276,8 @@ const DIGEST: u64 = 1;
 const WITHDRAWN: u64 = 2;
 
 const SKIPPED: u64 = 3;
+
+const KEPT: u64 = 4;
 
 const SHA256_FIELD: u64 = 1;
 
@@ -327,5 +372,20 @@ mod tests {
                 prop_assert!(read(&stream[..end], 1000).is_ok_and(|(_, ended)| !ended));
             }
         }
+    }
+
+    #[test]
+    fn what_is_kept_comes_before_its_digest_and_counts_as_none() {
+        let mut stream = Vec::new();
+        let mut writer = DigestWriter::new(&mut stream);
+        let kept = [Kept { entry: 5, groups: 1..3 }, Kept { entry: 5, groups: SPACE_MAX..SPACE_MAX }];
+        kept.iter().for_each(|kept| writer.kept(kept, &mut stream).unwrap());
+        let digest = FileDigest::Read { size: 9, blake3: [1; 32], sha256: None };
+        writer.file(&digest, &mut stream).unwrap();
+        writer.end(&mut stream).unwrap();
+        let (mut reader, mut rest) = (DigestReader::new(), &stream[..]);
+        assert_eq!(reader.next(&mut rest), Ok(Some(digest)));
+        assert_eq!([reader.poll_kept(), reader.poll_kept()], kept.map(Some));
+        assert_eq!((reader.next(&mut rest), reader.poll_kept(), reader.is_at_end()), (Ok(None), None, true));
     }
 }

@@ -4,11 +4,12 @@
 //! header            family "r", version 1                     (see the manifest's stream for records and fields)
 //! 1 wanted          length of a path, the path beneath the server's folder (none is the folder itself), and the name that it is
 //!                   to get (none: what is in it comes without)
-//! 0 end             what becomes of files that are there: 0 they stay, 1 they are replaced, 2 if they are older; or
+//! 0 end             what becomes of files that are there: 0 they stay, 1 they are replaced, 2 if they are older; fields: 1 = what
+//!                   becomes of what an earlier session left (one byte: 1 it is used, 2 it is removed; without the field nothing); or
 //!                   3 those above are wanted, then 1 for folders as well or 0, and how fast: 0 bbr, 1 cubic, 2 background; BLAKE3
 //! ```
 
-use super::records::{Family, Record, RecordError, RecordReader, RecordWriter};
+use super::records::{Family, Record, RecordError, RecordReader, RecordWriter, read_field, write_field};
 use super::wanted::{Pace, WISHES_MAX, Wanted, Wish};
 use crate::codec::{Cursor, Writer};
 use thiserror::Error;
@@ -23,6 +24,18 @@ pub enum Existing {
     Replace,
     /// It is replaced if it is older than the one that comes.
     ReplaceOlder,
+}
+
+/// What happens to what an earlier session of the same sender left of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Earlier {
+    /// The sender knows of no such thing.
+    #[default]
+    Ignored,
+    /// The receiver says what there is, and the sender sends only the rest.
+    Used,
+    /// It is removed.
+    Dropped,
 }
 
 /// What a client is here for.
@@ -58,7 +71,7 @@ pub fn request_for(wanted: &Wanted) -> Result<Vec<u8>, RequestError> {
 }
 
 /// The bytes of a request.
-pub fn request(existing: Existing) -> Vec<u8> {
+pub fn request(existing: Existing, earlier: Earlier) -> Vec<u8> {
     let (mut out, mut body) = (Vec::new(), Vec::new());
     let number = match existing {
         Existing::Keep => 0,
@@ -66,6 +79,11 @@ pub fn request(existing: Existing) -> Vec<u8> {
         Existing::ReplaceOlder => 2,
     };
     let written = Writer::new(&mut body, usize::MAX).varint(number);
+    let written = written.and_then(|()| match earlier {
+        Earlier::Ignored => Ok(()),
+        Earlier::Used => write_field(EARLIER, &[1], &mut body),
+        Earlier::Dropped => write_field(EARLIER, &[2], &mut body),
+    });
     let ended = written.and_then(|()| RecordWriter::new(FAMILY, &mut out).end(&body, &mut out));
     debug_assert!(ended.is_ok(), "one small number always fits");
     out
@@ -76,6 +94,7 @@ pub fn request(existing: Existing) -> Vec<u8> {
 pub struct RequestReader {
     records: RecordReader,
     wishes: Vec<Wish>,
+    earlier: Earlier,
 }
 
 impl Default for RequestReader {
@@ -87,7 +106,7 @@ impl Default for RequestReader {
 impl RequestReader {
     /// Expects the request's first byte.
     pub fn new() -> Self {
-        Self { records: RecordReader::new(FAMILY), wishes: Vec::new() }
+        Self { records: RecordReader::new(FAMILY), wishes: Vec::new(), earlier: Earlier::Ignored }
     }
 
     /// Takes from `input` what belongs to the request; gives it when it is complete.
@@ -105,14 +124,19 @@ impl RequestReader {
                 Some(Record::One { .. }) => return Err(RequestError::Unknown),
                 Some(Record::End { body }) => {
                     let wishes = std::mem::take(&mut self.wishes);
-                    return read_end(body, wishes).map(Some).ok_or(RequestError::Unknown);
+                    return read_end(body, wishes, &mut self.earlier).map(Some).ok_or(RequestError::Unknown);
                 }
             }
         }
     }
+
+    /// What is asked for about earlier sessions, once the request is complete.
+    pub fn earlier(&self) -> Earlier {
+        self.earlier
+    }
 }
 
-fn read_end(body: &[u8], wishes: Vec<Wish>) -> Option<Request> {
+fn read_end(body: &[u8], wishes: Vec<Wish>, earlier: &mut Earlier) -> Option<Request> {
     let mut cursor = Cursor::new(body);
     let existing = match cursor.varint()? {
         0 => Existing::Keep,
@@ -129,6 +153,15 @@ fn read_end(body: &[u8], wishes: Vec<Wish>) -> Option<Request> {
         }
         _ => return None,
     };
+    while cursor.remaining() > 0 {
+        match read_field(&mut cursor)? {
+            (EARLIER, [1]) => *earlier = Earlier::Used,
+            (EARLIER, [2]) => *earlier = Earlier::Dropped,
+            (EARLIER, _) => return None,
+            // What a later version adds as a field may be ignored.
+            _ => {}
+        }
+    }
     wishes.is_empty().then_some(Request::Bring(existing))
 }
 
@@ -155,14 +188,18 @@ const WANTED: u64 = 1;
 /// What the end begins with when files are wanted.
 const WANTED_END: u64 = 3;
 
+/// The number of a field.
+const EARLIER: u64 = 1;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_request_comes_back_and_what_follows_is_left() {
-        for existing in [Existing::Keep, Existing::Replace, Existing::ReplaceOlder] {
-            let mut bytes = request(existing);
+        let all = [Existing::Keep, Existing::Replace, Existing::ReplaceOlder];
+        for (existing, earlier) in all.into_iter().zip([Earlier::Ignored, Earlier::Used, Earlier::Dropped]) {
+            let mut bytes = request(existing, earlier);
             let length = bytes.len();
             bytes.extend(b"rest");
             let mut reader = RequestReader::new();
@@ -171,7 +208,7 @@ mod tests {
             }
             let mut rest = &bytes[length - 1..];
             assert_eq!(reader.next(&mut rest), Ok(Some(Request::Bring(existing))));
-            assert_eq!(rest, b"rest");
+            assert_eq!((rest, reader.earlier()), (&b"rest"[..], earlier));
         }
     }
 
@@ -209,7 +246,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_guessed() {
-        for body in [&b"\x03"[..], b"\x04", b""] {
+        for body in [&b"\x03"[..], b"\x04", b"", b"\x00\x01\x01\x03", b"\x00\x01"] {
             let mut bytes = Vec::new();
             RecordWriter::new(FAMILY, &mut bytes).end(body, &mut bytes).unwrap();
             assert_eq!(RequestReader::new().next(&mut &bytes[..]), Err(RequestError::Unknown));

@@ -313,7 +313,7 @@ fn finished_sentence(finished: &Finished) -> String {
             "{peer}{}: {got}{} in {seconds:.2} s ({rate}){}",
             Printable(name),
             bytes(*size),
-            windowed.sentence(finished.rtt_ms, sha256.as_deref())
+            windowed.sentence(finished.bytes, finished.rtt_ms, sha256.as_deref())
         );
     }
     let sha256 = sha256.as_deref().unwrap_or("unknown");

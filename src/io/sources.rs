@@ -6,6 +6,7 @@
 mod anchor;
 mod catalogue;
 mod feed;
+mod memory;
 mod plan;
 mod read_ahead;
 mod reader;
@@ -16,8 +17,9 @@ mod walk;
 
 pub use catalogue::{Described, Found};
 pub use feed::{Feed, News};
+pub use memory::Memory;
 pub use plan::PlanError;
-pub use read_ahead::ReadAhead;
+pub use read_ahead::{ReadAhead, Resumption};
 pub use reader::{ReadError, Reader};
 pub use refusal::{Refusal, RefusalReason};
 
@@ -111,7 +113,20 @@ impl Sources {
     /// # Errors
     /// When the system gives no thread.
     pub fn read_ahead(self, sha256: bool, wake: impl Fn() + Send + Sync + 'static) -> io::Result<ReadAhead> {
-        ReadAhead::start(self.catalogue, self.reader, sha256, Box::new(wake))
+        self.resume(sha256, Resumption::default(), wake)
+    }
+
+    /// The same, going on with what an earlier session sent.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn resume(
+        self,
+        sha256: bool,
+        resumption: Resumption,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> io::Result<ReadAhead> {
+        ReadAhead::start(self.catalogue, self.reader, (sha256, resumption), Box::new(wake))
     }
 }
 

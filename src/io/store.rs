@@ -1,7 +1,7 @@
 //! Where bytes come to rest: beneath one folder, complete and durable before they get their name.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::{File, TryLockError},
     io,
     path::Path,
@@ -18,17 +18,21 @@ use rustix::{
     io::Errno,
 };
 
+use self::tree::Claim;
 use self::{
     error::Cause,
     part::{GUARD, temporary_name, temporary_number},
     place::{Place, Replace},
 };
+use crate::io::clock;
+use crate::io::journal::{Machine, machine};
 use crate::name::SafeName;
 
 pub use self::error::{ErrorKind, Faults, Operation, StoreError};
 pub use self::incoming::{Incoming, Published};
 
 mod error;
+mod forgotten;
 mod giving;
 mod incoming;
 mod part;
@@ -67,6 +71,10 @@ pub struct Store {
     reserved: Mutex<u64>,
     /// Device and inode of each folder that was swept.
     swept: Mutex<HashSet<(u64, u64)>>,
+    /// Who has which file that can be resumed, by its temporary name.
+    claims: Mutex<HashMap<String, Arc<Claim>>>,
+    /// Which run of the machine this is.
+    machine: Machine,
 }
 
 impl Store {
@@ -82,7 +90,12 @@ impl Store {
             file: "the receiving folder".to_owned(),
             cause: Cause::of(Operation::Open, reason),
         })?;
-        Ok(Store { root, policy, faults, reserved: Mutex::new(0), swept: Mutex::new(HashSet::new()) })
+        let machine = machine().map_err(|reason| StoreError {
+            file: "the receiving folder".to_owned(),
+            cause: Cause::of(Operation::Open, reason),
+        })?;
+        let (reserved, swept, claims) = (Mutex::new(0), Mutex::new(HashSet::new()), Mutex::new(HashMap::new()));
+        Ok(Store { root, policy, faults, reserved, swept, claims, machine })
     }
 
     /// Says whether a file could be received now. Creates and reserves nothing.
@@ -141,10 +154,12 @@ impl Store {
         }
         for entry in folder.entries()?.take(SWEEP_ENTRIES) {
             let name = entry?.file_name();
-            if let Some(name) = name.to_str().filter(|name| temporary_number(name).is_some()) {
-                // One that cannot be removed does not keep us from the others.
-                let _ = self.sweep_file(folder, name);
-            }
+            let Some(name) = name.to_str() else { continue };
+            // One that cannot be removed does not keep us from the others.
+            let _ = match temporary_number(name) {
+                Some(_) => self.sweep_file(folder, name),
+                None => self.sweep_old(folder, name),
+            };
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ pub use job::{Answer, Contents};
 
 use super::gauge::Gauge;
 use super::store::Store;
+use super::store::tree::Peer;
 use super::udp::Waker;
 use crate::chunker::request::Existing;
 use crate::chunker::wanted::Wanted;
@@ -43,6 +44,8 @@ pub struct Expected {
 pub enum Order {
     /// The transfer brings what this side has asked for, without a request before it.
     Expect(Box<Expected>),
+    /// Whose transfer it is; the first order, where that is known.
+    Begin(Peer),
     /// The next bytes of the request, the manifest or the digests, which are one stream.
     Listing(Vec<u8>),
     /// Bytes of the files.
@@ -127,11 +130,18 @@ impl Lane {
     }
 
     fn carry_out(&mut self, id: u64, order: Order) -> Vec<Answer> {
-        if let Order::Expect(expected) = order {
-            self.jobs.insert(id, Some(Job::expecting(&self.store, &self.gauge, *expected)));
-            return Vec::new();
+        match order {
+            Order::Expect(expected) => {
+                self.jobs.insert(id, Some(Job::expecting(&self.store, &self.gauge, *expected)));
+                return Vec::new();
+            }
+            Order::Begin(peer) => {
+                self.jobs.insert(id, Some(Job::new(&self.store, &self.gauge, Some(peer))));
+                return Vec::new();
+            }
+            _ => {}
         }
-        let job = self.jobs.entry(id).or_insert_with(|| Some(Job::new(&self.store, &self.gauge)));
+        let job = self.jobs.entry(id).or_insert_with(|| Some(Job::new(&self.store, &self.gauge, None)));
         let mut answers = Vec::new();
         let result = match (order, &mut *job) {
             (Order::Listing(bytes), Some(job)) => job.list(&bytes, &mut answers),
@@ -142,7 +152,7 @@ impl Lane {
                 }
                 Ok(())
             }
-            (Order::Expect(_), _) | (_, None) => Ok(()),
+            (Order::Expect(_) | Order::Begin(_), _) | (_, None) => Ok(()),
         };
         if let Err(reason) = result {
             self.jobs.insert(id, None);

@@ -23,6 +23,7 @@ mod lossy_link;
 mod negotiating;
 mod pipes;
 mod qlog;
+mod resuming;
 mod serving;
 mod windowed;
 mod windowed_ends;

@@ -60,6 +60,9 @@ pub struct WindowedArgs {
     /// Replace files that exist there (with --get, here); otherwise they are refused.
     #[arg(long)]
     pub overwrite: bool,
+    /// Begin anew where an earlier try was interrupted: what it left there is removed, and everything is sent.
+    #[arg(long)]
+    pub restart: bool,
     /// Also make the SHA-256 of each file while it is read: of one file in the closing line, of several in a line each, as sha256sum
     /// prints and checks it, with their names there. With --get, of what is saved here.
     #[arg(long)]
@@ -95,6 +98,7 @@ impl WindowedArgs {
             WindowedArgs { get: true, .. } => Some("--get"),
             WindowedArgs { recursive: true, .. } => Some("-r"),
             WindowedArgs { overwrite: true, .. } => Some("--overwrite"),
+            WindowedArgs { restart: true, .. } => Some("--restart"),
             WindowedArgs { sha256: true, .. } => Some("--sha256"),
             WindowedArgs { congestion, .. } if *congestion != Choice::Bbr => Some("--congestion"),
             WindowedArgs { plot: Some(_), .. } => Some("--plot"),

@@ -5,13 +5,13 @@ use crate::session::congestion::Remembered;
 use std::net::SocketAddr;
 
 /// What is known of paths, and which one this copy takes.
-pub(super) struct Memory {
+pub(super) struct PathMemory {
     paths: KnownPaths,
     peer: Option<SocketAddr>,
     learned: Option<Remembered>,
 }
 
-impl Memory {
+impl PathMemory {
     pub(super) fn new(paths: KnownPaths) -> Self {
         Self { paths, peer: None, learned: None }
     }

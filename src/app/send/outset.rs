@@ -3,13 +3,13 @@
 use super::Sending;
 use super::balance::Balance;
 use super::looks::Looks;
-use super::memory::Memory;
+use super::memory::PathMemory;
 use super::silence::Silence;
 use crate::app::copy::{Guest, connect};
 use crate::app::exit;
 use crate::chunker::answers::AnswerReader;
 use crate::chunker::manifest::Kind;
-use crate::chunker::request::Existing;
+use crate::chunker::request::{Earlier, Existing};
 use crate::io::clock;
 use crate::io::driver;
 use crate::io::events::windowed::UploadNote;
@@ -18,7 +18,7 @@ use crate::io::identity::{ConfigFolder, IdentityError, Role};
 use crate::io::processor::preferred_cipher;
 use crate::io::qlog::QlogWriter;
 use crate::io::signals::Interrupt;
-use crate::io::sources::{Feed, Found, Sources};
+use crate::io::sources::{Feed, Found, Memory, Resumption, Sources};
 use crate::io::udp::Wire;
 use crate::packet::MAX_DATAGRAM;
 use crate::session::congestion::Choice;
@@ -45,6 +45,8 @@ pub struct SendPlan {
     pub existing: Existing,
     /// Also make each file's SHA-256.
     pub sha256: bool,
+    /// Nothing of an earlier try is used; what is left of it is removed.
+    pub restart: bool,
     /// Which congestion control.
     pub choice: Choice,
     /// Give up after this long without an answer.
@@ -133,7 +135,10 @@ fn run(
         report.note(&Note::Uploading(UploadNote::Hint { text }))?;
     }
     let waker = wire.waker();
-    let feed = Feed::new(sources.read_ahead(plan.sha256, move || waker.wake())?, plan.existing);
+    let earlier = if plan.restart { Earlier::Dropped } else { Earlier::Used };
+    let resumption = Resumption { earlier, memory: Memory::open(plan.config_dir.as_deref()) };
+    let ahead = sources.resume(plan.sha256, resumption, move || waker.wake())?;
+    let feed = Feed::new(ahead, plan.existing, earlier);
     let now = clock::now();
     let (call_seed, seed) = (random()?, random()?);
     let Beginning { peers, opening, chosen, rtt, began } = beginning;
@@ -162,7 +167,7 @@ fn run(
     }
     let mut sending = Sending {
         known_hosts: identity.folder.known_hosts(),
-        memory: Memory::new(identity.folder.known_paths()),
+        memory: PathMemory::new(identity.folder.known_paths()),
         looks: Looks::new(plan.plot.clone()),
         plan,
         name,

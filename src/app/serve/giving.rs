@@ -143,6 +143,8 @@ impl Giving {
         let mut rest = bytes;
         loop {
             match gift.answers.next(&mut rest) {
+                // What is given is given whole.
+                Ok(Some(Answer::Held(_) | Answer::Looked(_))) => {}
                 Ok(None) => return,
                 Ok(Some(Answer::End(tally))) => gift.tally = tally,
                 Ok(Some(Answer::Objection(objection))) => {
@@ -200,7 +202,7 @@ impl Giving {
             retransmissions: counts.lost,
             duplicates: counts.spurious,
             rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
-            windowed: Some(WindowedNote { files: gift.tally.placed, missing, blake3: None, path }),
+            windowed: Some(WindowedNote { files: gift.tally.placed, missing, blake3: None, resumed: 0, path }),
             ..Finished::default()
         })))?;
         Ok(true)

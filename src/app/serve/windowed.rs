@@ -9,6 +9,7 @@ use crate::io::events::windowed::WindowedNote;
 use crate::io::events::{Finished, Note, Progress, Report, Transfer};
 use crate::io::qlog::QlogWriter;
 use crate::io::store::Store;
+use crate::io::store::tree::Peer;
 use crate::io::trees::{Answer, Contents, Order, Trees};
 use crate::io::udp::Wire;
 use crate::name::Printable;
@@ -88,7 +89,8 @@ impl Unloading {
         while let Some(event) = harbour.poll_event() {
             any = true;
             match event {
-                harbour::Event::Opened { id, peer, .. } => {
+                harbour::Event::Opened { id, peer, client } => {
+                    self.trees.order(id, Order::Begin(Peer { key: client.0, session: id }));
                     let known = Known { peer, began: now, contents: None, received: 0, told_at: None, is_done: false };
                     self.transfers.insert(id, known);
                 }
@@ -178,10 +180,15 @@ impl Unloading {
                 let note = Transfer { id: shown(id), peer, name, size, spelling: "binary", mode: "windowed" };
                 report.note(&Note::Started(note))?;
             }
+            Answer::TookOver(other) => {
+                harbour.with(other, now, |reception| {
+                    reception.handle_abort(TAKEN_OVER, "another session goes on with it")
+                });
+            }
             Answer::Objection { name, reason, .. } => self.tell_objection(id, (name, reason), report, now)?,
-            Answer::Done { tally, bytes, blake3 } => {
+            Answer::Done { tally, bytes, blake3, resumed } => {
                 harbour.handle_done(id, now);
-                self.tell_done(id, tally, (bytes, blake3), report, now)?;
+                self.tell_done(id, tally, (bytes, blake3, resumed), report, now)?;
             }
             Answer::Broken(reason) => {
                 harbour.with(id, now, |reception| reception.handle_abort(PROTOCOL_VIOLATION, &reason));
@@ -228,7 +235,7 @@ impl Unloading {
         &mut self,
         id: u64,
         tally: Tally,
-        (bytes, blake3): (u64, Option<[u8; 32]>),
+        (bytes, blake3, resumed): (u64, Option<[u8; 32]>, u64),
         report: &mut dyn Report,
         now: Instant,
     ) -> io::Result<()> {
@@ -249,7 +256,7 @@ impl Unloading {
             seconds: now.saturating_duration_since(known.began).as_secs_f64(),
             mode: "windowed",
             verified: true,
-            windowed: Some(WindowedNote { files: tally.placed, missing, blake3, path: None }),
+            windowed: Some(WindowedNote { files: tally.placed, missing, blake3, resumed, path: None }),
             ..Finished::default()
         })))
     }
@@ -260,11 +267,17 @@ fn reason(end: &End) -> String {
         End::Closed => "the server ended it".into(),
         End::ClosedByPeer { reason, .. } if reason.is_empty() => "the client ended it".into(),
         End::ClosedByPeer { reason, .. } => format!("client: {}", Printable(reason)),
-        End::Silent => "nothing came for too long; what was complete is saved, the rest is removed".into(),
+        End::Silent => {
+            "nothing came for too long; what was complete is saved, the rest of large files is kept for another try"
+                .into()
+        }
         End::Forgotten => "the client knows nothing of it any more".into(),
         End::Broken(reason) => Printable(reason).to_string(),
     }
 }
+
+/// The client goes on with a file of this transfer in another one.
+const TAKEN_OVER: u64 = 0x102;
 
 /// Each reason was told before.
 const NOTHING_TAKEN: &str = "nothing of it was taken";

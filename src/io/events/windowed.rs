@@ -67,6 +67,8 @@ pub struct WindowedNote {
     pub files: u64,
     /// Entries that were refused or came to nothing.
     pub missing: u64,
+    /// Bytes that were there from an earlier session, and were not sent again.
+    pub resumed: u64,
     /// BLAKE3 of the content in hexadecimal, of a single file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blake3: Option<String>,
@@ -129,11 +131,14 @@ impl PathNote {
 
 impl WindowedNote {
     /// What follows the size and the rate in the closing line.
-    pub(super) fn sentence(&self, rtt_ms: Option<f64>, sha256: Option<&str>) -> String {
+    pub(super) fn sentence(&self, bytes: u64, rtt_ms: Option<f64>, sha256: Option<&str>) -> String {
         let mut text = match self.files {
             1 => String::new(),
             files => format!(", {files} files"),
         };
+        if self.resumed > 0 {
+            text += &format!(", resumed {} of {}", DecimalBytes(self.resumed), DecimalBytes(bytes));
+        }
         if let Some(path) = &self.path {
             text += &path.words(rtt_ms);
         }

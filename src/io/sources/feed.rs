@@ -3,8 +3,9 @@
 
 use super::catalogue::{Described, Found};
 use super::read_ahead::ReadAhead;
+use crate::chunker::answers::Held;
 use crate::chunker::digests::{DigestWriter, FileDigest};
-use crate::chunker::request::{Existing, request};
+use crate::chunker::request::{Earlier, Existing, request};
 use crate::codec::Full;
 use crate::io::spool::Spool;
 use crate::limits::Limit;
@@ -48,8 +49,8 @@ pub enum News {
 
 impl Feed {
     /// Begins with nothing told.
-    pub fn new(ahead: ReadAhead, existing: Existing) -> Self {
-        Self { request: request(existing), ..Self::asked_for(ahead) }
+    pub fn new(ahead: ReadAhead, existing: Existing, earlier: Earlier) -> Self {
+        Self { request: request(existing, earlier), ..Self::asked_for(ahead) }
     }
 
     /// The same for who was asked for it: nothing is to be asked.
@@ -79,9 +80,16 @@ impl Feed {
         }
         // Asked first: at the end all digests are there.
         let end = self.ahead.end();
-        if let Some((entry, digest)) = self.ahead.poll_digest() {
+        let too_large = |Full| io::Error::other("a file is larger than any transfer");
+        // What came to be kept before a digest goes before it, too.
+        let digest = self.ahead.poll_digest();
+        while let Some(kept) = self.ahead.poll_kept() {
             let mut bytes = Vec::new();
-            let too_large = |Full| io::Error::other("a file is larger than any transfer");
+            self.writer.as_mut().map_or(Ok(()), |writer| writer.kept(&kept, &mut bytes)).map_err(too_large)?;
+            self.digests.append(&bytes)?;
+        }
+        if let Some((entry, digest)) = digest {
+            let mut bytes = Vec::new();
             self.writer.as_mut().map_or(Ok(()), |writer| writer.file(&digest, &mut bytes)).map_err(too_large)?;
             self.digests.append(&bytes)?;
             return Ok(Some(News::Digest { entry, digest }));
@@ -112,6 +120,26 @@ impl Feed {
     /// The receiver does not want this entry. Gives which of the bytes that were told of will not be sent any more.
     pub fn skip(&mut self, entry: u32) -> Option<Range<u64>> {
         self.ahead.skip(entry)
+    }
+
+    /// The receiver holds this from an earlier session.
+    pub fn handle_held(&mut self, held: Held) {
+        self.ahead.handle_held(held);
+    }
+
+    /// Of so many entries the receiver has said all that it holds.
+    pub fn handle_looked(&mut self, entries: u32) {
+        self.ahead.handle_looked(entries);
+    }
+
+    /// Bytes that the receiver had, and that are not sent again.
+    pub fn resumed(&self) -> u64 {
+        self.ahead.resumed()
+    }
+
+    /// All was copied: nothing has to be remembered.
+    pub fn forget(&mut self) {
+        self.ahead.forget();
     }
 
     /// What is known of an entry.
@@ -220,7 +248,7 @@ mod tests {
         let sources = Sources::gather_with(&paths, false, "to", Box::new(io::empty())).expect("sources");
         let (waker, woken) = channel();
         let ahead = sources.read_ahead(false, move || waker.send(()).unwrap_or_default()).expect("a thread");
-        let (mut feed, mut available) = (Feed::new(ahead, Existing::Replace), 0);
+        let (mut feed, mut available) = (Feed::new(ahead, Existing::Replace, Earlier::Ignored), 0);
         while !feed.is_complete() {
             match feed.poll().expect("tables") {
                 Some(News::Available(end)) => available = end,
@@ -261,7 +289,8 @@ mod tests {
                 Sources::gather_with(std::slice::from_ref(&path), false, "to", Box::new(io::empty())).expect("sources");
             let (waker, woken) = channel();
             let ahead = sources.read_ahead(false, move || waker.send(()).unwrap_or_default()).expect("a thread");
-            let (mut feed, mut sent, mut piece) = (Feed::new(ahead, Existing::Keep), 0, vec![0; 1 << 20]);
+            let (mut feed, mut sent, mut piece) =
+                (Feed::new(ahead, Existing::Keep, Earlier::Ignored), 0, vec![0; 1 << 20]);
             while !feed.is_complete() {
                 match feed.poll().expect("tables") {
                     Some(News::Available(end)) => {

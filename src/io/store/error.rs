@@ -102,7 +102,7 @@ impl StoreError {
             | Cause::Unsafe(_) => ErrorKind::Refused,
             Cause::Exists | Cause::Kept | Cause::NotOlder => ErrorKind::Exists,
             Cause::Differs => ErrorKind::Differs,
-            Cause::Withdrawn { .. } | Cause::Skipped => ErrorKind::Withdrawn,
+            Cause::Withdrawn { .. } | Cause::Skipped | Cause::TakenOver => ErrorKind::Withdrawn,
             Cause::NoSpace { .. } | Cause::Full(_) => ErrorKind::NoSpace,
             Cause::TooLong { .. } | Cause::TooShort { .. } => ErrorKind::WrongSize,
             Cause::FailedBefore | Cause::Io { .. } => ErrorKind::Io,
@@ -167,6 +167,8 @@ pub(super) enum Cause {
     TooLong { size: u64 },
     #[error("brought {written} of its {size} bytes; send it again")]
     TooShort { size: u64, written: u64 },
+    #[error("is taken over by another session of the same sender")]
+    TakenOver,
     #[error("failed before; send it again from the start")]
     FailedBefore,
     #[error("could not be {doing} ({reason}); check the disk and the permissions there")]

@@ -84,10 +84,15 @@ impl Place {
 
     /// Takes space out of what others may have, until it is written or given back.
     pub(super) fn reserve(&self, size: u64) -> Result<Reservation, StoreError> {
+        self.reserve_besides(size, 0)
+    }
+
+    /// The same for bytes of which so many are `written` already.
+    pub(super) fn reserve_besides(&self, size: u64, written: u64) -> Result<Reservation, StoreError> {
         // Held while the disk is looked at: bytes that are written meanwhile then count twice
         // rather than not at all.
         let mut reserved = self.store.reserved();
-        self.check_space(size, *reserved)?;
+        self.check_space(size.saturating_sub(written), *reserved)?;
         *reserved += size;
         drop(reserved);
         Ok(Reservation { store: Arc::clone(&self.store), left: size })
@@ -141,10 +146,10 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
-    /// Takes more space out of what others may have.
-    pub(super) fn grow(&mut self, place: &Place, bytes: u64) -> Result<(), StoreError> {
+    /// Takes more space out of what others may have; so many bytes of it are `written` already.
+    pub(super) fn grow(&mut self, place: &Place, bytes: u64, written: u64) -> Result<(), StoreError> {
         let mut reserved = self.store.reserved();
-        place.check_space(bytes, *reserved)?;
+        place.check_space(bytes.saturating_sub(written), *reserved)?;
         *reserved += bytes;
         self.left += bytes;
         Ok(())

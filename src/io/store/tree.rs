@@ -14,28 +14,33 @@ mod files;
 mod folders;
 mod growing;
 mod guard;
+mod judging;
+mod partials;
 mod publishing;
+mod resuming;
 mod roster;
 mod slices;
 mod space;
 
 pub use event::{Event, Outcome, TreeError, Untaken};
+pub(super) use partials::{Claim, JOURNAL_SUFFIX, PARTIAL_SUFFIX};
+pub use resuming::{Groups, Peer};
 
 use self::{
     files::Files,
     publishing::Verified,
+    resuming::Offers,
     roster::{Digests, State},
     slices::cut,
 };
 use super::{
     Store,
-    error::{Cause, Operation, StoreError},
+    error::{Cause, ErrorKind, StoreError},
 };
 use crate::chunker::digests::{DigestReader, FileDigest};
 use crate::chunker::layout::Piece;
 use crate::chunker::manifest::{Entry, Item, Kind, ManifestReader};
 use crate::chunker::request::Existing;
-use crate::name::Printable;
 use crate::ranges::RangeSet;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -47,6 +52,7 @@ pub struct Tree {
     digests: Stream<DigestReader>,
     files: Files,
     received: RangeSet,
+    offers: Offers,
     /// The entry that the next digest is of, unless it is a folder.
     next_digest: u32,
     /// Files that may still be placed.
@@ -69,6 +75,7 @@ impl Tree {
             digests: Stream { reader: DigestReader::new(), ended: false },
             files: Files::new(store, existing),
             received: RangeSet::new(),
+            offers: Offers::default(),
             next_digest: 0,
             undecided: 0,
             outcome: Outcome::default(),
@@ -108,9 +115,16 @@ impl Tree {
             if next.is_none() && !self.manifest.ended {
                 return Ok(());
             }
-            let Some(digest) = self.digests.reader.next(bytes)? else { break };
+            let digest = self.digests.reader.next(bytes)?;
+            while let Some(kept) = self.digests.reader.poll_kept() {
+                self.keep(&kept);
+            }
+            let Some(digest) = digest else { break };
             let Some(entry) = next else { return Err(TreeError::TooManyDigests) };
             self.next_digest = entry.saturating_add(1);
+            if matches!(digest, FileDigest::Read { .. }) {
+                self.close_offer(entry);
+            }
             self.judge(entry, digest)?;
         }
         if self.digests.reader.is_at_end() {
@@ -229,6 +243,9 @@ impl Tree {
                 let number = self.files.roster.push(Some(entry), entry.kind, state)?;
                 self.undecided += u64::from(state == State::Waiting);
                 self.events.push_back(Event::Accepted { entry: number, replaces });
+                if resuming::is_resumed(entry.kind) {
+                    self.offer(number);
+                }
             }
             Err(error) => {
                 let number = self.files.roster.push(Some(entry), entry.kind, refused(entry.kind))?;
@@ -245,7 +262,9 @@ impl Tree {
 
     /// An undecided entry came to nothing.
     fn fail(&mut self, entry: u32, error: StoreError) {
-        self.files.discard(entry);
+        self.withdraw_offer(entry);
+        // What the sender could not go on with now, it may go on with later.
+        self.files.discard(entry, error.kind() == ErrorKind::Withdrawn);
         self.undecided = self.undecided.saturating_sub(1);
         self.outcome.failed += 1;
         // One record may be the end of a million entries; the outcome counts those that are not told one by one.
@@ -264,6 +283,9 @@ impl Tree {
         if run.end > reach {
             let offset = reach.max(run.start);
             return Err(if self.manifest.ended { Untaken::Beyond { offset } } else { Untaken::Unknown { offset } });
+        }
+        if let Some(offset) = self.undecided_in(&run) {
+            return Err(Untaken::Unknown { offset });
         }
         if self.received.ranges() >= RANGES_MAX && self.is_apart(&run) {
             return Err(Untaken::Crowded);
@@ -312,80 +334,6 @@ impl Tree {
             Err(error) => self.fail(entry, error),
             Ok(Some(ours)) => self.compare(entry, size, &ours),
         }
-    }
-}
-
-/// Digests, and the end.
-impl Tree {
-    /// The sender says what became of a file.
-    fn judge(&mut self, entry: u32, digest: FileDigest) -> Result<(), TreeError> {
-        let roster = &mut self.files.roster;
-        let state = roster.state(entry);
-        let is_wanted = matches!(state, State::Waiting | State::Growing | State::Complete);
-        let cause = match digest {
-            FileDigest::Read { size, blake3, sha256 } => {
-                let announced = roster.settle_size(entry, size);
-                let beyond = self.received.last().is_some_and(|last| last.end > roster.layout.reach());
-                if announced == Some(size) && !beyond {
-                    let theirs = Digests { blake3, sha256, synced: false };
-                    if state == State::Complete {
-                        let ours = roster.digests(entry)?;
-                        self.verify(entry, size, &ours, &theirs);
-                    } else if is_wanted {
-                        roster.put_digests(entry, &theirs)?;
-                        self.advance(entry);
-                    }
-                    return Ok(());
-                }
-                Cause::TooLong { size: announced.unwrap_or(size).min(size) }
-            }
-            FileDigest::Withdrawn { reason } => Cause::Withdrawn { reason: Printable(&reason).to_string() },
-            FileDigest::Skipped => Cause::Skipped,
-        };
-        if is_wanted {
-            self.fail_for(entry, cause);
-        }
-        Ok(())
-    }
-
-    /// All bytes of a file are there: compares if the sender's digest is there as well, or keeps ours until it is.
-    fn compare(&mut self, entry: u32, size: u64, ours: &Digests) {
-        let roster = &mut self.files.roster;
-        let kept = if entry < self.next_digest {
-            roster.digests(entry).map(Some)
-        } else {
-            roster.put_digests(entry, ours).map(|()| None)
-        };
-        match kept {
-            Ok(Some(theirs)) => self.verify(entry, size, ours, &theirs),
-            Ok(None) => {}
-            Err(reason) => self.fail_for(entry, Cause::of(Operation::Look, reason)),
-        }
-    }
-
-    fn verify(&mut self, entry: u32, bytes: u64, ours: &Digests, theirs: &Digests) {
-        if ours.blake3 != theirs.blake3 {
-            self.fail_for(entry, Cause::Differs);
-            return;
-        }
-        let digests = Digests { sha256: theirs.sha256, ..*ours };
-        if self.files.verified(Verified { entry, bytes, digests }) {
-            self.settle();
-        }
-    }
-
-    /// The last files get their names as soon as no other can join them; then come the folders.
-    fn end_if_decided(&mut self) {
-        if self.is_done || !self.manifest.ended || !self.digests.ended || self.undecided > self.files.batched() {
-            return;
-        }
-        self.settle();
-        self.is_done = true;
-        for (entry, error) in self.files.finish_folders() {
-            self.outcome.failed += 1;
-            self.events.push_back(Event::Failed { entry, error });
-        }
-        self.events.push_back(Event::Done(self.outcome));
     }
 }
 

@@ -1,12 +1,12 @@
 //! One windowed transfer at the disk: what comes of it goes into a tree, and what becomes of that goes back.
 
 use super::Expected;
-use crate::chunker::answers::{AnswerWriter, Fate, Objection, Tally};
-use crate::chunker::request::{Request, RequestReader};
+use crate::chunker::answers::{AnswerWriter, Fate, Held, Objection, Tally};
+use crate::chunker::request::{Earlier, Existing, Request, RequestReader};
 use crate::chunker::wanted::{Vet, Wanted};
 use crate::io::clock;
 use crate::io::gauge::{Gauge, Meter};
-use crate::io::store::tree::{Event, Outcome, Tree, Untaken};
+use crate::io::store::tree::{Event, Groups, Outcome, Peer, Tree, Untaken};
 use crate::io::store::{ErrorKind, Store, StoreError};
 use crate::name::Printable;
 use crate::session::windowed::gather::Block;
@@ -31,6 +31,8 @@ pub enum Answer {
     End(u64),
     /// These bytes are for the client.
     Say(Vec<u8>),
+    /// This transfer goes on with what another session of the same peer, by its number, had.
+    TookOver(u64),
     /// An entry is not taken, or came to nothing; for the operator.
     Objection {
         /// The path of the transfer's first entry.
@@ -57,6 +59,8 @@ pub enum Answer {
         bytes: u64,
         /// BLAKE3 of the file, if there is one alone.
         blake3: Option<[u8; 32]>,
+        /// Bytes of those that an earlier session had left.
+        resumed: u64,
     },
     /// It cannot go on, for this reason; the last answer.
     Broken(String),
@@ -83,6 +87,10 @@ pub(super) struct Job {
     vet: Option<Vet>,
     /// SHA-256 of each file is asked for as well.
     sha256: bool,
+    /// Whose transfer it is.
+    peer: Option<Peer>,
+    /// How many entries the sender knows that we have looked for.
+    looked: u32,
     /// Once the request is read.
     tree: Option<Tree>,
     /// Bytes that the tree cannot take yet, by offset.
@@ -102,7 +110,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(store: &Arc<Store>, gauge: &Gauge) -> Self {
+    pub(super) fn new(store: &Arc<Store>, gauge: &Gauge, peer: Option<Peer>) -> Self {
         let mut said = Vec::new();
         let writer = Some(AnswerWriter::new(&mut said));
         Self {
@@ -111,6 +119,8 @@ impl Job {
             is_asked: false,
             vet: None,
             sha256: false,
+            peer,
+            looked: 0,
             tree: None,
             held: BTreeMap::new(),
             tried: 0,
@@ -129,7 +139,12 @@ impl Job {
     /// What comes was asked for by this side.
     pub(super) fn expecting(store: &Arc<Store>, gauge: &Gauge, expected: Expected) -> Self {
         let Expected { existing, wanted, sha256 } = expected;
-        Self { tree: Some(Tree::open(store, existing)), vet: Some(Vet::new(wanted)), sha256, ..Self::new(store, gauge) }
+        Self {
+            tree: Some(Tree::open(store, existing)),
+            vet: Some(Vet::new(wanted)),
+            sha256,
+            ..Self::new(store, gauge, None)
+        }
     }
 
     /// The next bytes of the listing came. An error is why nothing more can come of the transfer.
@@ -140,7 +155,7 @@ impl Job {
         }
         if self.tree.is_none() {
             match self.request.next(&mut rest).map_err(|error| error.to_string())? {
-                Some(Request::Bring(existing)) => self.tree = Some(Tree::open(&self.store, existing)),
+                Some(Request::Bring(existing)) => self.tree = Some(self.open(existing)),
                 Some(Request::Get(wanted)) => {
                     self.is_asked = true;
                     answers.push(Answer::Wanted(wanted));
@@ -177,6 +192,15 @@ impl Job {
         }
         answers.push(Answer::Written(block.bytes));
         self.retry(answers)
+    }
+
+    fn open(&self, existing: Existing) -> Tree {
+        let tree = Tree::open(&self.store, existing);
+        match (self.request.earlier(), self.peer) {
+            (Earlier::Used, Some(peer)) => tree.resuming(peer),
+            (Earlier::Dropped, Some(peer)) => tree.restarting(peer),
+            (Earlier::Ignored, _) | (_, None) => tree,
+        }
     }
 
     /// What is verified gets its name.
@@ -226,8 +250,13 @@ impl Job {
         let Some(mut tree) = self.tree.take() else { return };
         let (mut told, mut done) = (Vec::new(), None);
         while let Some(event) = tree.poll_event() {
-            self.on_event(event, &mut tree, &mut told, &mut done);
+            match event {
+                Event::Held { entry, groups } => self.say_held(entry, groups),
+                Event::TookOver { session } => answers.push(Answer::TookOver(session)),
+                event => self.on_event(event, &mut tree, &mut told, &mut done),
+            }
         }
+        self.say_looked(&tree);
         if tree.is_listed() && !self.has_begun {
             self.has_begun = true;
             self.contents.bytes = tree.end();
@@ -269,6 +298,7 @@ impl Job {
                 let fate = if error.kind() == ErrorKind::Differs { Fate::Differs } else { Fate::Failed };
                 self.object(entry, fate, &error, told);
             }
+            Event::Held { .. } | Event::TookOver { .. } => {}
             Event::Done(Outcome { placed, refused, failed }) => {
                 let tally = Tally { placed, refused, failed };
                 if let Some(mut writer) = self.writer.take() {
@@ -276,7 +306,8 @@ impl Job {
                     writer.end(tally, &mut self.said);
                 }
                 let blake3 = self.digest.filter(|_| placed == 1);
-                *done = Some(Answer::Done { tally, bytes: self.placed_bytes, blake3 });
+                let resumed = tree.resumed();
+                *done = Some(Answer::Done { tally, bytes: self.placed_bytes, blake3, resumed });
             }
         }
     }
@@ -291,6 +322,27 @@ impl Job {
                 let reason = format!("\"{}\" is there and cannot be read for its SHA-256: {error}", Printable(&path));
                 Answer::Objection { name: path, reason, kind: ErrorKind::Io }
             }
+        }
+    }
+
+    /// What an earlier session left of an entry: runs of groups.
+    fn say_held(&mut self, entry: u32, groups: Groups) {
+        let Some(writer) = &mut self.writer else { return };
+        let mut held = Held { entry, first: 0, values: Vec::new() };
+        for (group, value) in groups {
+            if held.first.saturating_add(held.values.len() as u64) != group {
+                writer.held(&held, &mut self.said);
+                held = Held { entry, first: group, values: Vec::new() };
+            }
+            held.values.push(value);
+        }
+        writer.held(&held, &mut self.said);
+    }
+
+    fn say_looked(&mut self, tree: &Tree) {
+        if let Some(writer) = self.writer.as_mut().filter(|_| tree.looked() > self.looked) {
+            self.looked = tree.looked();
+            writer.looked(self.looked, &mut self.said);
         }
     }
 
@@ -324,13 +376,13 @@ mod tests {
     fn job() -> (tempfile::TempDir, Job) {
         let root = tempfile::tempdir().expect("a folder");
         let store = Store::open(root.path(), Policy::default()).expect("a store");
-        let job = Job::new(&Arc::new(store), &Gauge::default());
+        let job = Job::new(&Arc::new(store), &Gauge::default(), None);
         (root, job)
     }
 
     /// What a client sends about these files: request and manifest, and the digests.
     fn listing(existing: Existing, files: &[(&str, &[u8])]) -> (Vec<u8>, Vec<u8>) {
-        let (mut out, mut digests) = (request(existing), Vec::new());
+        let (mut out, mut digests) = (request(existing, Earlier::Ignored), Vec::new());
         let (mut writer, mut digester) = (ManifestWriter::new(&mut out), DigestWriter::new(&mut digests));
         for (name, content) in files {
             let (path, size) = (SafeName::parse(name).expect("a good name"), content.len() as u64);
@@ -364,7 +416,7 @@ mod tests {
         assert_eq!(std::mem::take(&mut answers)[..3], [Answer::Listed(1), Answer::Begins(contents), Answer::End(8)]);
         job.list(&digests, &mut answers).expect("digests");
         let tally = Tally { placed: 2, refused: 0, failed: 0 };
-        assert_eq!(answers.last(), Some(&Answer::Done { tally, bytes: 8, blake3: None }));
+        assert_eq!(answers.last(), Some(&Answer::Done { tally, bytes: 8, blake3: None, resumed: 0 }));
         assert_eq!(fs::read(root.path().join("b")).expect("a file"), b"three");
     }
 
@@ -379,7 +431,7 @@ mod tests {
         job.take(block(3, b"three"), &mut answers).expect("the other file");
         let tally = Tally { placed: 1, refused: 1, failed: 0 };
         let blake3 = Some(blake3::hash(b"three").into());
-        assert_eq!(answers.last(), Some(&Answer::Done { tally, bytes: 5, blake3 }));
+        assert_eq!(answers.last(), Some(&Answer::Done { tally, bytes: 5, blake3, resumed: 0 }));
         let (mut reader, mut words) = (AnswerReader::new(), Vec::new());
         for answer in &answers {
             let Answer::Say(bytes) = answer else { continue };

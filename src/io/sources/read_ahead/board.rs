@@ -2,11 +2,13 @@
 
 use super::ring::Ring;
 use super::work::Pace;
-use crate::chunker::digests::FileDigest;
+use crate::chunker::digests::{FileDigest, Kept};
+use crate::chunker::groups::ChainingValue;
 use crate::io::sources::catalogue::Found;
 use crate::ranges::RangeSet;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// What both sides see.
@@ -32,6 +34,17 @@ pub(super) struct State {
     /// Everything below is in the ring, was in it, or is void.
     pub(super) ready: u64,
     pub(super) is_at_end: bool,
+    /// The entry that is being read.
+    pub(super) current: u32,
+    /// What the receiver holds from an earlier session, by entry and group; how many groups that are, and of how many entries it has said so.
+    pub(super) held: HashMap<u32, BTreeMap<u64, ChainingValue>>,
+    pub(super) held_groups: usize,
+    pub(super) looked: u32,
+    /// What it is to be told of that.
+    pub(super) kept: VecDeque<Kept>,
+    pub(super) resumed: u64,
+    /// Where this side remembers what it sends.
+    pub(super) remembered: Vec<PathBuf>,
     pub(super) failed: Option<io::Error>,
     pub(super) is_stopped: bool,
     /// How long reading and hashing took of late, and how much of a core that was.

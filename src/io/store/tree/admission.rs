@@ -6,6 +6,7 @@ use super::super::{
     place::{Place, check_hidden},
 };
 use super::folders::{Folders, ROOT};
+use super::partials::Names;
 use super::roster::State;
 use super::space::Space;
 use crate::chunker::manifest::{Entry, Kind};
@@ -18,13 +19,14 @@ use std::time::{Duration, SystemTime};
 /// What an admitted entry is, and the size of the file that it would replace.
 pub(super) type Admitted = (State, Option<u64>);
 
-/// Says whether an entry may come. Nothing is made for it.
+/// Says whether an entry may come; `names` are those of what an earlier session may have left of it. Nothing is made for it.
 pub(super) fn admit(
     store: &Arc<Store>,
     folders: &mut Folders,
     space: &mut Space,
     existing: Existing,
     entry: &Entry,
+    names: Option<&Names>,
 ) -> Result<Admitted, StoreError> {
     check_hidden(store, &entry.path)?;
     let size = match entry.kind {
@@ -46,7 +48,8 @@ pub(super) fn admit(
     let place = Place::within(store, folder, &entry.path);
     place.check_size(size)?;
     let replaces = if is_new { None } else { check_existing(&place, existing, entry)? };
-    space.promise(&place, size)?;
+    let written = names.map_or(0, |names| names.taken(&place.folder));
+    space.promise(&place, size, written)?;
     Ok((State::Waiting, replaces))
 }
 

@@ -1,5 +1,6 @@
 //! What a tree that is received tells, and what its peer may get wrong.
 
+use super::resuming::Groups;
 use crate::chunker::digests::DigestError;
 use crate::chunker::manifest::ManifestError;
 use crate::io::store::error::StoreError;
@@ -21,6 +22,18 @@ pub enum Event {
         entry: u32,
         /// Why.
         error: StoreError,
+    },
+    /// An earlier session left these groups of it. Bytes of them are not taken before the sender has said which of them stay.
+    Held {
+        /// Which, counted from 0.
+        entry: u32,
+        /// Their chaining values, by number.
+        groups: Groups,
+    },
+    /// Another session had a file of this one; it can go on with it no more.
+    TookOver {
+        /// Its number.
+        session: u64,
     },
     /// The file has its name: complete, verified, and durable if the policy asks for it.
     Placed {

@@ -11,13 +11,16 @@ use super::durability::Unsynced;
 use super::folders::{Folders, ROOT, device};
 use super::growing::{Finish, Growths, set_attributes};
 use super::guard::Guard;
+use super::partials::{Names, Partials};
 use super::publishing::{Desk, Published, Verified};
+use super::resuming::{Groups, Peer, is_resumed};
 use super::roster::{Digests, Roster, State};
 use super::space::Space;
 use crate::chunker::layout::Piece;
 use crate::chunker::manifest::{Entry, Kind};
 use crate::chunker::request::Existing;
 use cap_std::fs::Dir;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What is on the disk of a transfer. Dropped, all temporary files are removed.
@@ -28,6 +31,11 @@ pub(super) struct Files {
     folders: Folders,
     space: Space,
     growths: Growths,
+    /// Those that the next session of this peer can go on with.
+    partials: Partials,
+    peer: Option<Peer>,
+    /// What an earlier session left is removed.
+    is_new_start: bool,
     batch: Vec<Verified>,
     unsynced: Unsynced,
     /// From the first file on; unlocked when all others are gone.
@@ -44,6 +52,9 @@ impl Files {
             space: Space::new(store),
             guard: None,
             growths: Growths::default(),
+            partials: Partials::default(),
+            peer: None,
+            is_new_start: false,
             batch: Vec::new(),
             unsynced: Unsynced::default(),
         }
@@ -51,7 +62,8 @@ impl Files {
 
     /// Says whether an entry may come.
     pub(super) fn admit(&mut self, entry: &Entry) -> Result<Admitted, StoreError> {
-        admit(&self.store, &mut self.folders, &mut self.space, self.existing, entry)
+        let names = self.names(entry).filter(|_| !self.is_new_start);
+        admit(&self.store, &mut self.folders, &mut self.space, self.existing, entry, names.as_ref())
     }
 
     /// Whether an entry would be one too many of those that have some of their bytes.
@@ -61,7 +73,7 @@ impl Files {
 
     /// Whether as many have some of their bytes as may.
     pub(super) fn is_full(&self) -> bool {
-        self.growths.count() >= GROWTHS_MAX
+        self.growths.count() + self.partials.count() >= GROWTHS_MAX
     }
 
     /// Writes a part of an entry; drops it if nobody wants it.
@@ -75,9 +87,13 @@ impl Files {
         if let Some(place) = self.growths.place(piece.entry).filter(|_| is_open) {
             // Nobody promised room for it.
             place.check_size(piece.offset.saturating_add(piece.length))?;
-            self.space.promise(place, piece.length)?;
+            self.space.promise(place, piece.length, 0)?;
         }
-        let written = self.growths.write(piece.entry, piece.offset, bytes);
+        let written = if self.partials.has(piece.entry) {
+            self.partials.write(piece.entry, piece.offset, bytes)
+        } else {
+            self.growths.write(piece.entry, piece.offset, bytes)
+        };
         if written.is_ok() || is_open {
             self.space.release(piece.length);
         }
@@ -96,13 +112,17 @@ impl Files {
             self.begin(entry)?;
         }
         let described = self.roster.entry(entry)?;
-        let elsewhere = self.growths.place(entry).map(|place| device(&place.folder).ok());
+        let place = self.growths.place(entry).or_else(|| self.partials.place(entry));
+        let elsewhere = place.map(|place| device(&place.folder).ok());
         let guard = self.guard.as_ref();
         let elsewhere = elsewhere.flatten() != guard.map(|guard| guard.device);
         let synced = self.store.policy.sync && (size >= ALONE || elsewhere);
         let mode = described.mode & guard.map_or(0, |guard| guard.allowed);
         let finish = Finish { mode, modified: described.modified, sync: synced };
-        let blake3 = self.growths.finish(entry, size, finish)?;
+        let blake3 = match self.partials.has(entry) {
+            true => self.partials.finish(entry, finish)?,
+            false => self.growths.finish(entry, size, finish)?,
+        };
         self.roster.set_state(entry, State::Complete);
         Ok(Digests { blake3, sha256: None, synced })
     }
@@ -111,7 +131,8 @@ impl Files {
     pub(super) fn verified(&mut self, file: Verified) -> bool {
         self.roster.set_state(file.entry, State::Verified);
         self.batch.push(file);
-        self.batch.len() >= BATCH_MAX
+        // A large one is durable already, and without its name nothing for a session that comes after a crash.
+        self.batch.len() >= BATCH_MAX || self.partials.has(file.entry)
     }
 
     /// How many files wait for their names.
@@ -128,19 +149,23 @@ impl Files {
         let published = self.desk().map(|mut desk| desk.publish(batch)).unwrap_or_default();
         for (file, result) in &published {
             let state = if result.is_ok() { State::Placed } else { State::Failed };
+            if result.is_ok() {
+                self.partials.placed(file.entry);
+            }
             self.roster.set_state(file.entry, state);
         }
         published
     }
 
-    /// Removes what is there of an entry that came to nothing, and gives back its room.
-    pub(super) fn discard(&mut self, entry: u32) {
+    /// Removes what is there of an entry that came to nothing, unless it `stays` for a later session, and gives back its room.
+    pub(super) fn discard(&mut self, entry: u32, stays: bool) {
         let state = self.roster.state(entry);
         let written = match state {
-            State::Growing => self.growths.written(entry),
+            State::Growing => self.growths.written(entry).max(self.partials.written(entry)),
             _ => 0,
         };
         match state {
+            _ if self.partials.has(entry) => self.partials.discard(entry, stays),
             State::Growing => self.growths.discard(entry),
             // Adopted and dropped, it is removed.
             State::Complete | State::Verified => drop(self.desk().map(|mut desk| desk.part_of(entry))),
@@ -197,6 +222,19 @@ impl Files {
         let _ = self.store.sweep_once(&folder);
         let place = Place::within(&self.store, folder, &described.path);
         self.space.begin(&place)?;
+        if let Some(names) = self.names(&described)
+            && !self.partials.has(entry)
+            && let Some(Peer { session, .. }) = self.peer
+            && let Kind::File { size } = described.kind
+        {
+            let place = Place::within(&self.store, Arc::clone(&place.folder), &described.path);
+            self.partials.open(entry, (place, names, size), session, true)?;
+            self.partials.groups(entry, 0)?;
+        }
+        if self.partials.has(entry) {
+            self.roster.set_state(entry, State::Growing);
+            return Ok(());
+        }
         let name = self.guard.as_ref().map(|guard| guard.name_of(entry)).unwrap_or_default();
         let (part, file) = Part::create_as(place, name)?;
         self.growths.begin(entry, part, file);
@@ -225,8 +263,9 @@ impl Files {
 
     /// Where verified files get their names; there once a file began.
     fn desk(&mut self) -> Option<Desk<'_>> {
-        let Files { store, existing, roster, folders, unsynced, guard, .. } = self;
-        guard.as_ref().map(|guard| Desk { store, existing: *existing, roster, folders, unsynced, guard })
+        let Files { store, existing, roster, folders, unsynced, guard, partials, .. } = self;
+        let existing = *existing;
+        guard.as_ref().map(|guard| Desk { store, existing, roster, folders, unsynced, guard, partials })
     }
 }
 
@@ -234,14 +273,87 @@ impl Drop for Files {
     fn drop(&mut self) {
         // Those that still grow remove themselves.
         for entry in self.roster.which(|state| matches!(state, State::Complete | State::Verified)) {
-            self.discard(entry);
+            // What can be resumed stays by itself.
+            if !self.partials.has(entry) {
+                self.discard(entry, false);
+            }
         }
+    }
+}
+
+/// Resuming.
+impl Files {
+    pub(super) fn resume_for(&mut self, peer: Peer) {
+        self.peer = Some(peer);
+    }
+
+    pub(super) fn restart_for(&mut self, peer: Peer) {
+        (self.peer, self.is_new_start) = (Some(peer), true);
+    }
+
+    pub(super) fn is_resuming(&self) -> bool {
+        self.peer.is_some()
+    }
+
+    /// What an earlier session left of an entry: its groups, and the session that had it until now, if there was one.
+    pub(super) fn find_earlier(
+        &mut self,
+        entry: u32,
+        most: usize,
+    ) -> Result<Option<(Groups, Option<u64>)>, StoreError> {
+        let described = self.roster.entry(entry)?;
+        let (Some(names), Some(Peer { session, .. })) = (self.names(&described), self.peer) else { return Ok(None) };
+        let Kind::File { size } = described.kind else { return Ok(None) };
+        let found = self.folders.find(&self.store, described.path.parent().unwrap_or(ROOT));
+        let Some(folder) = found.map_err(|reason| in_the_way(&described.path, reason))? else { return Ok(None) };
+        let place = Place::within(&self.store, folder, &described.path);
+        if self.partials.count() >= PARTIALS_MAX {
+            return Ok(None);
+        }
+        let Some(taken_from) = self.partials.open(entry, (place, names, size), session, false)? else {
+            return Ok(None);
+        };
+        if self.is_new_start {
+            self.partials.discard(entry, false);
+            return Ok(Some((Groups::new(), taken_from)));
+        }
+        Ok(Some((self.partials.groups(entry, most)?, taken_from)))
+    }
+
+    /// Whether bytes of an entry may still come.
+    pub(super) fn is_wanted(&self, entry: u32) -> bool {
+        matches!(self.roster.state(entry), State::Waiting | State::Growing)
+    }
+
+    /// Goes on with what an earlier session left of an entry.
+    pub(super) fn take_up(&mut self, entry: u32) -> Result<(), StoreError> {
+        if self.roster.state(entry) == State::Waiting { self.begin(entry) } else { Ok(()) }
+    }
+
+    /// These groups of it stay: so many bytes need no room any more.
+    pub(super) fn keep(&mut self, entry: u32, groups: Range<u64>, bytes: u64) {
+        self.partials.keep(entry, groups);
+        self.space.release(bytes);
+    }
+
+    /// These do not.
+    pub(super) fn forget(&mut self, entry: u32, groups: Range<u64>) -> Result<(), StoreError> {
+        self.partials.forget(entry, groups)
+    }
+
+    /// What a file is called until it is complete, if it can be resumed.
+    fn names(&self, entry: &Entry) -> Option<Names> {
+        self.peer.as_ref().filter(|_| is_resumed(entry.kind)).map(|peer| Names::of(peer, &entry.path))
     }
 }
 
 /// Files with some of their bytes: each costs 2 KB for its hash. They are as many as the files at whose borders something
 /// is missing, so this is a path of 10 Gbit/s with losses and files that are smaller than a packet.
 const GROWTHS_MAX: usize = 4096;
+
+/// Files of an earlier session that are gone on with, each with two descriptors. It had few of them unfinished: files come one after
+/// the other.
+const PARTIALS_MAX: usize = 64;
 
 /// Files of at least this size, in bytes, are synced by themselves, right after their last byte; smaller ones together.
 const ALONE: u64 = 1024 * 1024;

@@ -238,7 +238,7 @@ pub(super) fn set_attributes(file: impl AsFd, mode: u32, modified: Modified) -> 
 }
 
 /// Writes all slices, one behind the other.
-fn write_all(file: &File, mut offset: u64, bytes: &[&[u8]]) -> io::Result<()> {
+pub(super) fn write_all(file: &File, mut offset: u64, bytes: &[&[u8]]) -> io::Result<()> {
     for group in bytes.chunks(SLICES_MAX) {
         let slices: Vec<IoSlice<'_>> = group.iter().map(|slice| IoSlice::new(slice)).collect();
         let mut written = match group {
@@ -268,7 +268,7 @@ const GATHERED_MAX: usize = 128 * 1024;
 const CATCH_UP: u64 = 4 * 1024 * 1024;
 
 /// Written between two syncs: little enough that the last one is short, much enough that a fast disk does not idle.
-const SYNC_EVERY: u64 = 32 * 1024 * 1024;
+pub(super) const SYNC_EVERY: u64 = 32 * 1024 * 1024;
 
 /// Files open at once. More than that have some of their bytes only when much is lost.
 const FILES_OPEN: usize = 128;

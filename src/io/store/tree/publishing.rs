@@ -10,6 +10,7 @@ use super::admission::{check_existing, in_the_way};
 use super::durability::{FEW, Unsynced, sync_all, sync_folder};
 use super::folders::{Folders, ROOT, device};
 use super::guard::Guard;
+use super::partials::Partials;
 use super::roster::{Digests, Roster};
 use crate::chunker::request::Existing;
 use cap_std::fs::Dir;
@@ -31,6 +32,7 @@ pub(super) struct Desk<'a> {
     pub(super) folders: &'a mut Folders,
     pub(super) unsynced: &'a mut Unsynced,
     pub(super) guard: &'a Guard,
+    pub(super) partials: &'a Partials,
 }
 
 /// A file of the batch and what became of it: the size of the file that it replaced, or why it came to nothing.
@@ -70,7 +72,8 @@ impl Desk<'_> {
         });
         let folder = folder.map_err(|reason| in_the_way(&described.path, reason))?;
         let place = Place::within(self.store, folder, &described.path);
-        Ok(Part::adopt(place, self.guard.name_of(entry)))
+        let name = self.partials.name(entry).unwrap_or_else(|| self.guard.name_of(entry));
+        Ok(Part::adopt(place, name))
     }
 
     /// Notes folders in which something was made.
