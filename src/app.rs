@@ -10,5 +10,6 @@ pub mod echo;
 pub mod exit;
 pub mod get;
 pub mod link;
+pub mod remedy;
 pub mod send;
 pub mod serve;

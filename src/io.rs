@@ -3,6 +3,7 @@
 pub mod asker;
 pub mod board;
 pub mod clock;
+pub mod config_file;
 pub mod driver;
 pub mod effort;
 pub mod events;

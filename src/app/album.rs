@@ -118,7 +118,8 @@ pub fn draw(exchange: &Exchange, path: &Path) -> io::Result<()> {
 }
 
 fn unwritten(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
+    let remedy = "check that its folder is there, and that you may write to it";
+    io::Error::new(error.kind(), format!("cannot write {}: {error}; {remedy}", path.display()))
 }
 
 /// What a picture is called.

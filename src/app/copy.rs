@@ -1,7 +1,7 @@
 //! The client: one file there, with progress and a plain word at the end.
 
 use super::album::Album;
-use super::exit;
+use super::{exit, remedy};
 use crate::chunker::{Chunker, Cut, SourceError};
 use crate::io::clock;
 use crate::io::driver::{self, Application};
@@ -344,18 +344,14 @@ impl Copy<'_> {
         let target = &self.plan.target;
         let seconds = self.plan.timeout.as_secs_f64();
         match outcome {
-            Outcome::NoAnswer { unreachable: true } => {
-                format!("nobody listens at {target}: the port is closed; is the server running there?")
-            }
+            Outcome::NoAnswer { unreachable: true } => remedy::closed(target),
             Outcome::NoAnswer { unreachable: false } if self.link.is_none() => {
                 let other = match self.plan.spelling {
                     Spelling::Spaced => "compact",
                     Spelling::Compact => "spaced",
                 };
-                format!(
-                    "{target} did not answer for {seconds} s; is UDP port open there, and does it speak this spelling \
-                     (--spelling {other} is the other one)?"
-                )
+                let or = format!("Does it speak this spelling (--spelling {other} is the other one)?");
+                remedy::silent(target, seconds, &or)
             }
             Outcome::NoAnswer { .. } => {
                 format!(

@@ -1,10 +1,11 @@
 //! `bad_server`: the server behind bad weather, or with a misbehaviour.
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use homing::app::album::{Album, Diagrams};
-use homing::app::cli::{BadServerArgs, usage_error};
+use homing::app::cli::{BadServerArgs, parse, usage_error};
 use homing::app::exit;
+use homing::app::remedy::cannot_listen;
 use homing::app::serve::{ServePlan, serve};
 use homing::endpoint::{Config, Endpoint};
 use homing::hostile::HostileServer;
@@ -18,7 +19,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = BadServerArgs::parse();
+    let args = parse::<BadServerArgs>();
     exit::of_program(run(&args))
 }
 
@@ -54,8 +55,8 @@ fn run(args: &BadServerArgs) -> anyhow::Result<u8> {
         usage_error(&mut BadServerArgs::command(), reason);
     }
     let mut wire = Wire::new(32)?;
-    wire.listen((serving.bind, port).into())
-        .with_context(|| format!("cannot listen at {} port {port}", serving.bind))?;
+    let address = (serving.bind, port).into();
+    wire.listen(address).map_err(|error| anyhow::anyhow!(cannot_listen(address, &error)))?;
     wire.listen((serving.bind, 0).into()).context("no second port for false answers")?;
     let interrupt = Interrupt::watch(wire.waker())?;
     let mut report = serving.speech.report();

@@ -1,10 +1,10 @@
 //! `chat_client`: joins a registry and talks with other clients.
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use homing::app::chat::client::chat;
 use homing::app::chat::commands::WORDS;
 use homing::app::chat::plan::ChatPlan;
-use homing::app::cli::{ChatClientArgs, one_address, usage_error};
+use homing::app::cli::{ChatClientArgs, one_address, parse, usage_error};
 use homing::app::copy::check_target;
 use homing::app::exit;
 use homing::io::events::{Note, Report};
@@ -15,7 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = ChatClientArgs::parse();
+    let args = parse::<ChatClientArgs>();
     let result = run(&args);
     match &result {
         // Programs read events, not complaints.

@@ -1,10 +1,10 @@
 //! `client`: copies files to a server.
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use homing::app::album::{Album, Diagrams};
 use homing::app::auto::{copy_best, needs_windowed};
-use homing::app::cli::{ClientArgs, ModeArg, SpellingArg, usage_error};
+use homing::app::cli::{ClientArgs, Configured, ModeArg, Settings, SpellingArg, configured, usage_error};
 use homing::app::copy::{CopyPlan, check_target, copy};
 use homing::app::exit;
 use homing::app::get::{GetPlan, Place, get, place};
@@ -21,11 +21,13 @@ use homing::session::congestion::Choice;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = ClientArgs::parse();
-    exit::of_program(run(args))
+    exit::of_program(run(configured()))
 }
 
-fn run(args: ClientArgs) -> anyhow::Result<u8> {
+fn run(Configured { mut args, settings }: Configured<ClientArgs>) -> anyhow::Result<u8> {
+    if let Some(address) = settings.address() {
+        args.target = address.to_owned();
+    }
     let is_compact = args.spelling == SpellingArg::Compact;
     if is_compact && matches!(args.mode, ModeArg::Checked | ModeArg::Windowed) {
         let mode = if args.mode == ModeArg::Checked { "checked" } else { "windowed" };
@@ -33,13 +35,14 @@ fn run(args: ClientArgs) -> anyhow::Result<u8> {
         usage_error(&mut ClientArgs::command(), &reason);
     }
     if let Err(reason) = check_target(&args.target) {
+        let reason = format!("{reason}, or name it in config.toml: [host.NAME] with address = \"HOST:PORT\"");
         usage_error(&mut ClientArgs::command(), &reason);
     }
     match args.mode {
         ModeArg::Auto | ModeArg::Windowed if args.windowed.get && !is_compact => run_get(args),
         ModeArg::Auto if !is_compact => run_best(args),
-        ModeArg::Auto | ModeArg::Lab => run_stop_and_wait(args, Mode::Lab),
-        ModeArg::Checked => run_stop_and_wait(args, Mode::Checked),
+        ModeArg::Auto | ModeArg::Lab => run_stop_and_wait(args, &settings, Mode::Lab),
+        ModeArg::Checked => run_stop_and_wait(args, &settings, Mode::Checked),
         ModeArg::Windowed => run_windowed(args),
     }
 }
@@ -152,8 +155,9 @@ fn windowed(args: ClientArgs) -> anyhow::Result<SendPlan> {
     })
 }
 
-fn run_stop_and_wait(args: ClientArgs, mode: Mode) -> anyhow::Result<u8> {
-    if let Some(option) = args.windowed.used() {
+fn run_stop_and_wait(args: ClientArgs, settings: &Settings, mode: Mode) -> anyhow::Result<u8> {
+    // What the file says is for the mode that knows it.
+    if let Some(option) = args.windowed.used().find(|option| settings.is_typed(option)) {
         usage_error(&mut ClientArgs::command(), &format!("{option} needs --mode auto or windowed"));
     }
     if args.record.qlog().is_some() {

@@ -1,7 +1,7 @@
 //! `echo_client`: says lines to an echo server.
 
-use clap::{CommandFactory, Parser};
-use homing::app::cli::{EchoClientArgs, one_address, usage_error};
+use clap::CommandFactory;
+use homing::app::cli::{EchoClientArgs, one_address, parse, usage_error};
 use homing::app::copy::check_target;
 use homing::app::echo::converse;
 use homing::app::exit;
@@ -13,7 +13,7 @@ use homing::io::udp::Wire;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = EchoClientArgs::parse();
+    let args = parse::<EchoClientArgs>();
     exit::of_program(run(&args))
 }
 

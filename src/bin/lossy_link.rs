@@ -1,10 +1,10 @@
 //! `lossy_link`: bad weather between any UDP programs.
 
-use anyhow::Context;
-use clap::{CommandFactory, Parser};
-use homing::app::cli::{LinkArgs, one_address, usage_error};
+use clap::CommandFactory;
+use homing::app::cli::{LinkArgs, one_address, parse, usage_error};
 use homing::app::exit;
 use homing::app::link::relay;
+use homing::app::remedy::cannot_listen;
 use homing::io::signals::Interrupt;
 use homing::io::udp::Wire;
 use homing::relay::Relay;
@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = LinkArgs::parse();
+    let args = parse::<LinkArgs>();
     exit::of_program(run(&args))
 }
 
@@ -34,7 +34,7 @@ fn run(args: &LinkArgs) -> anyhow::Result<u8> {
     let to = args.to.as_deref().unwrap_or_default();
     let server = address(to, "--to").unwrap_or_else(|error| usage(&error));
     let mut wire = Wire::new(32)?;
-    wire.listen(listen).with_context(|| format!("cannot listen at {listen}"))?;
+    wire.listen(listen).map_err(|error| anyhow::anyhow!(cannot_listen(listen, &error)))?;
     let interrupt = Interrupt::watch(wire.waker())?;
     let mut report = args.speech.report();
     let mut link = Relay::new(server, weather, args.weather.seed());
@@ -50,5 +50,7 @@ fn address(text: &str, option: &str) -> Result<SocketAddr, String> {
     if let Ok(port) = text.parse::<u16>() {
         return Ok(([127, 0, 0, 1], port).into());
     }
-    one_address(text).ok_or_else(|| format!("{option} {text:?} is no address; write PORT, ADDRESS:PORT or HOST:PORT"))
+    one_address(text).ok_or_else(|| {
+        format!("{option} {text:?} is no address, or cannot be found; write PORT, ADDRESS:PORT or HOST:PORT")
+    })
 }

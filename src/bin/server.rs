@@ -1,10 +1,10 @@
 //! `server`: receives files.
 
-use anyhow::Context;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use homing::app::album::{Album, Diagrams};
-use homing::app::cli::{ServerArgs, usage_error};
+use homing::app::cli::{ServerArgs, configured, usage_error};
 use homing::app::exit;
+use homing::app::remedy::cannot_listen;
 use homing::app::serve::{ServePlan, open_harbour, serve};
 use homing::endpoint::Endpoint;
 use homing::io::events::Note;
@@ -18,8 +18,7 @@ use homing::trace::{Side, Vantage};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = ServerArgs::parse();
-    exit::of_program(run(&args))
+    exit::of_program(run(&configured::<ServerArgs>().args))
 }
 
 fn run(args: &ServerArgs) -> anyhow::Result<u8> {
@@ -30,10 +29,14 @@ fn run(args: &ServerArgs) -> anyhow::Result<u8> {
     let gets = if args.allow_get { args.max_gets as usize } else { 0 };
     let args = &args.serving;
     let Some(port) = args.port else {
-        usage_error(&mut ServerArgs::command(), "a PORT is needed, as in: server 12300")
+        usage_error(
+            &mut ServerArgs::command(),
+            "a PORT is needed, as in: server 12300; or `port = 12300` in [server] of config.toml",
+        )
     };
     let mut wire = Wire::new(32)?;
-    wire.listen((args.bind, port).into()).with_context(|| format!("cannot listen at {} port {port}", args.bind))?;
+    let address = (args.bind, port).into();
+    wire.listen(address).map_err(|error| anyhow::anyhow!(cannot_listen(address, &error)))?;
     if let Some(bytes) = receive_buffer {
         wire.shrink_receive_buffers(usize::try_from(bytes).unwrap_or(usize::MAX));
     }

@@ -77,11 +77,7 @@ impl ConfigFolder {
     /// # Errors
     /// [`IdentityError`], also when others may write to the folder: they could put their keys there.
     pub fn open(chosen: Option<&Path>) -> Result<Self, IdentityError> {
-        let variable = |name| env::var_os(name).map(PathBuf::from);
-        let path = match chosen {
-            Some(path) => path.to_owned(),
-            None => default_path(variable("XDG_CONFIG_HOME"), variable("HOME")).ok_or(IdentityError::NoPlace)?,
-        };
+        let path = folder_path(chosen).ok_or(IdentityError::NoPlace)?;
         let problem = |problem: String| IdentityError::Folder { path: path.clone(), problem };
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
         made.map_err(|error| problem(format!("cannot be made: {error}; name another one with --config-dir")))?;
@@ -124,6 +120,20 @@ impl ConfigFolder {
     pub fn known_paths(&self) -> KnownPaths {
         KnownPaths::new(self.path.join("known_paths"))
     }
+}
+
+/// Where the folder that was `chosen`, or the user's, is or would be; `None` if no variable says so.
+pub(super) fn folder_path(chosen: Option<&Path>) -> Option<PathBuf> {
+    let variable = |name| env::var_os(name).map(PathBuf::from);
+    match chosen {
+        Some(path) => Some(path.to_owned()),
+        None => default_path(variable("XDG_CONFIG_HOME"), variable("HOME")),
+    }
+}
+
+/// Reads a file that others may read, but not change; `None` if there is none.
+pub(super) fn read_public(path: &Path, bytes_max: u64) -> Result<Option<Zeroizing<String>>, FileError> {
+    read(path, bytes_max, 0o022)
 }
 
 /// As the XDG base directory specification has it: a relative path in the variable is as good as none.

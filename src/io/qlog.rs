@@ -59,8 +59,10 @@ impl QlogWriter {
     /// # Errors
     /// As the file system says; with the path in the words.
     pub fn create(path: &Path, vantage: Vantage) -> io::Result<Self> {
-        let unwritten =
-            |error: io::Error| io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()));
+        let remedy = "check that its folder is there, and that you may write to it";
+        let unwritten = |error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot write {}: {error}; {remedy}", path.display()))
+        };
         let (began, time) = (clock::now(), clock::microseconds_since_1970());
         let file = QlogFile::create(path, vantage, time).map_err(unwritten)?;
         let shared = Arc::new(Shared::default());

@@ -27,7 +27,7 @@ struct FileState {
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// It cannot be opened or read.
-    #[error("cannot read {}: {error}", name.display())]
+    #[error("cannot read {}: {error}; check its name and its permissions", name.display())]
     Read {
         /// Which.
         name: PathBuf,

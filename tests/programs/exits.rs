@@ -70,7 +70,8 @@ fn exit_3_soon_when_the_port_is_closed() {
     let (local, _) = here.file("f", 10);
     let ways: [&[&str]; 3] = [&["--mode", "auto"], &["--mode", "lab"], &["--spelling", "compact"]];
     all_at_once(ways, |way| {
-        let ended = copy(CLOSED, &local, "f", way).expect(3).saying("nobody listens at");
+        let ended = copy(CLOSED, &local, "f", way).expect(3).saying("nobody listens at 127.0.0.1:1");
+        let ended = ended.saying("server unreachable").saying("is UDP port 1 open there?");
         assert!(ended.took < Duration::from_secs(3), "{ended:#?}");
         // A server that is just being started gets its second.
         assert!(ended.took > Duration::from_secs(1), "{ended:#?}");
@@ -88,6 +89,7 @@ fn exit_3_after_the_time_out_when_nobody_answers() {
     all_at_once(ways, |(way, hint)| {
         let silent = FakeServer::silent();
         let ended = copy(silent.address, &local, "f", &[way, &["--timeout", "1"]].concat()).expect(3).saying(hint);
+        let ended = ended.saying(&format!("is UDP port {} open there?", silent.address.port()));
         assert!(ended.took > Duration::from_secs(1) && ended.took < Duration::from_millis(2500), "{ended:#?}");
         let heard = silent.heard();
         assert!(heard.len() <= 4 && heard.chars().all(|kind| kind == 's'), "{heard}");

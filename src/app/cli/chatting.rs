@@ -1,6 +1,6 @@
 //! The chat programs' command lines.
 
-use super::common::Speech;
+use super::common::{HELP, Speech};
 use clap::Parser;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 /// Clients join, look each other up, and are told of each other; what they then say passes from one to the other and not through
 /// here. Who comes and goes is printed, on a terminal above a table of who is here, with --verbose a table each time.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "chat_server", version, after_help = SERVER_EXAMPLES)]
+#[command(name = "chat_server", version, help_template = HELP, before_help = SERVER_EXAMPLES, after_help = SERVER_NOTES)]
 #[expect(missing_docs, reason = "the help texts are the documentation")]
 pub struct ChatServerArgs {
     /// UDP port to listen on; 0 takes a free one and says which.
@@ -31,6 +31,6 @@ pub struct ChatServerArgs {
 const SERVER_EXAMPLES: &str = "Examples:
   chat_server                        port 7070
   chat_server 7071 --bind ::         another port, IPv6 as well
-  chat_server --json                 who comes and goes, one JSON object a line
+  chat_server --json                 who comes and goes, one JSON object a line";
 
-Exit codes: 2 usage, 130 interrupted (143: terminated), 1 anything else.";
+const SERVER_NOTES: &str = "Exit codes: 2 usage, 130 interrupted (143: terminated), 1 anything else.";

@@ -10,6 +10,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// What `--help` says, in this order: what it is, how it is used, and only then all that can be changed.
+pub(super) const HELP: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
 /// How a program speaks to whoever started it.
 #[derive(Args, Clone, Debug)]
 pub struct Speech {
@@ -50,11 +53,11 @@ impl Speech {
 #[command(next_help_heading = "Picture")]
 pub struct RecordArgs {
     /// Print the exchange as a ladder when it is over.
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with = "json", hide_short_help = true)]
     pub ladder: bool,
     /// Write down every datagram as it passes, one JSON object a line; `lab_check draw FILE` draws it later. FILE.qlog or FILE.sqlog is a
-    /// qlog of windowed transfers instead, for qvis.
-    #[arg(long, value_name = "FILE.jsonl")]
+    /// qlog of windowed transfers instead, for qvis. [default: none]
+    #[arg(long, value_name = "FILE.jsonl", hide_short_help = true)]
     pub trace: Option<PathBuf>,
 }
 

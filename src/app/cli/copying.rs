@@ -1,6 +1,6 @@
 //! The client's command line.
 
-use super::common::{RecordArgs, Speech, SpellingArg, seconds};
+use super::common::{HELP, RecordArgs, Speech, SpellingArg, seconds};
 use crate::session::congestion::Choice;
 use clap::{Args, Parser, ValueEnum};
 use std::path::PathBuf;
@@ -9,10 +9,13 @@ use std::time::Duration;
 /// Copies files to a server over UDP, or with --get from one, and gets every byte there although the network loses, repeats, delays, reorders and
 /// corrupts packets.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "client", version, after_help = CLIENT_EXAMPLES)]
+#[command(name = "client", version, help_template = HELP, before_help = CLIENT_EXAMPLES, after_help = CLIENT_NOTES)]
 #[expect(missing_docs, reason = "the help texts are the documentation")]
 pub struct ClientArgs {
-    #[arg(value_name = "HOST:PORT", help = "The server, as in lab.example:12300, 192.0.2.7:12300 or [::1]:12300")]
+    #[arg(
+        value_name = "HOST:PORT",
+        help = "The server, as in lab.example:12300, 192.0.2.7:12300 or [::1]:12300; or NAME of a [host.NAME] in config.toml"
+    )]
     pub target: String,
     /// What to copy; - reads standard input. Several, and folders with -r, in the windowed mode. With --get their paths there, beneath the
     /// server's folder.
@@ -23,25 +26,25 @@ pub struct ClientArgs {
     /// output.
     #[arg(value_name = "REMOTE", required = true)]
     pub remote: String,
+    /// Give up after so many seconds without an answer [default: 30; in the windowed mode 300 once the server has answered].
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+    #[command(flatten)]
+    pub speech: Speech,
+    #[command(flatten)]
+    pub windowed: WindowedArgs,
     /// How to talk. auto: the best that both sides know, windowed with our own server, lab with a plain one, at no cost there; what a
     /// lab start cannot say (several sources, -r, -, a folder as REMOTE), and what goes to a server that was met before, is windowed or
     /// fails. lab: exactly the course's protocol. checked: with a checksum at the end, or not at all. windowed: many packets at once,
     /// encrypted, between our own programs.
-    #[arg(long, value_enum, default_value_t = ModeArg::Auto)]
+    #[arg(long, value_enum, default_value_t = ModeArg::Auto, help_heading = EXPERT)]
     pub mode: ModeArg,
     /// How messages are written: `s | 0 | name | size` or `s|0|name|size`. It cannot be found out.
-    #[arg(long, value_enum, default_value_t = SpellingArg::Spaced)]
+    #[arg(long, value_enum, default_value_t = SpellingArg::Spaced, help_heading = EXPERT, hide_short_help = true)]
     pub spelling: SpellingArg,
-    /// Give up after so many seconds without an answer [default: 30, and with --mode windowed 300 once the server has answered].
-    #[arg(long, value_name = "SECS", value_parser = seconds)]
-    pub timeout: Option<Duration>,
-    #[command(flatten)]
-    pub windowed: WindowedArgs,
-    #[command(flatten)]
-    pub speech: Speech,
     /// Draw the exchange as a sequence diagram, as this client sees it. With this, --ladder or --trace, auto is checked or lab: the
-    /// windowed mode has too many packets to be drawn.
-    #[arg(long, value_name = "FILE.svg", help_heading = "Picture")]
+    /// windowed mode has too many packets to be drawn. [default: none]
+    #[arg(long, value_name = "FILE.svg", help_heading = "Picture", hide_short_help = true)]
     pub diagram: Option<PathBuf>,
     #[command(flatten)]
     pub record: RecordArgs,
@@ -67,15 +70,15 @@ pub struct WindowedArgs {
     /// prints and checks it, with their names there. With --get, of what is saved here.
     #[arg(long)]
     pub sha256: bool,
-    /// How fast: bbr fills the path whatever it loses, cubic is what TCP does, background yields to others, fixed:100m sends so many
-    /// bits a second (k, m, g).
-    #[arg(long, value_name = "NAME", default_value_t = Choice::Bbr, value_parser = |name: &str| name.parse::<Choice>())]
+    /// How fast: bbr fills the path whatever it loses, cubic is what TCP does, background yields to others. fixed:100m sends 100
+    /// megabits a second, which are 12.5 megabytes a second (k, m, g: thousands, millions, billions of bits).
+    #[arg(long, value_name = "NAME", help_heading = EXPERT, default_value_t = Choice::Bbr, value_parser = |name: &str| name.parse::<Choice>())]
     pub congestion: Choice,
-    /// Draw rate, window, round trip and losses over time, and what held the copy back at each moment.
-    #[arg(long, value_name = "FILE.svg")]
+    /// Draw rate, window, round trip and losses over time, and what held the copy back at each moment. [default: none]
+    #[arg(long, value_name = "FILE.svg", help_heading = "Picture")]
     pub plot: Option<PathBuf>,
-    /// Folder with this client's key and the keys of the servers it met [default: $XDG_CONFIG_HOME/homing].
-    #[arg(long, value_name = "DIR")]
+    /// Folder with this client's key, the keys of the servers it met, and config.toml [default: $XDG_CONFIG_HOME/homing].
+    #[arg(long, value_name = "DIR", help_heading = EXPERT, hide_short_help = true)]
     pub config_dir: Option<PathBuf>,
 }
 
@@ -92,18 +95,18 @@ impl ClientArgs {
 }
 
 impl WindowedArgs {
-    /// The first of these options that was used.
-    pub fn used(&self) -> Option<&'static str> {
-        match self {
-            WindowedArgs { get: true, .. } => Some("--get"),
-            WindowedArgs { recursive: true, .. } => Some("-r"),
-            WindowedArgs { overwrite: true, .. } => Some("--overwrite"),
-            WindowedArgs { restart: true, .. } => Some("--restart"),
-            WindowedArgs { sha256: true, .. } => Some("--sha256"),
-            WindowedArgs { congestion, .. } if *congestion != Choice::Bbr => Some("--congestion"),
-            WindowedArgs { plot: Some(_), .. } => Some("--plot"),
-            _ => None,
-        }
+    /// Those of these options that were used.
+    pub fn used(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (self.get, "--get"),
+            (self.recursive, "-r"),
+            (self.overwrite, "--overwrite"),
+            (self.restart, "--restart"),
+            (self.sha256, "--sha256"),
+            (self.congestion != Choice::Bbr, "--congestion"),
+            (self.plot.is_some(), "--plot"),
+        ];
+        all.into_iter().filter_map(|(is_used, option)| is_used.then_some(option))
     }
 }
 
@@ -123,19 +126,37 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// A laptop is closed and opened again, a router starts anew: a path that was there comes back.
 pub(super) const WINDOWED_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// What beginners can do without.
+const EXPERT: &str = "For experts";
+
 const CLIENT_EXAMPLES: &str = "Examples:
-  client lab.example:12300 photo.jpg photo.jpg
-  client [::1]:12300 notes.txt backup/notes.txt --mode checked
-  tar c photos | client 192.0.2.7:12300 - photos.tar
-  client localhost:12300 a.bin a.bin --spelling compact
-  client lab.example:12300 -r photos notes.txt backup/
-  client --get lab.example:12300 photo.jpg photo.jpg
-  client --get lab.example:12300 -r photos notes.txt here/
-  client --get lab.example:12300 photos.tar - | tar t
+  client lab.example:12300 photo.jpg photo.jpg          a file, its name there
+  client lab.example:12300 -r photos notes.txt backup/  several, into a folder
+  tar c photos | client 192.0.2.7:12300 - photos.tar    standard input
+  client lab.example:12300 a.iso a.iso --overwrite      if it is there already
+  client --get lab.example:12300 photo.jpg photo.jpg    from there, if allowed
+  client --get lab.example:12300 -r photos here/        a folder from there
+  client --get lab.example:12300 photos.tar - | tar t   to standard output
+  client [::1]:12300 a.bin a.bin --mode lab             as a course has it
+  client nas photo.jpg photo.jpg                        nas: see Configuration
+  client nas --show-config                              what counts, and why";
+
+const CLIENT_NOTES: &str = "\
+Configuration:
+  Every option can also stand in the environment, as in HOMING_TIMEOUT=60,
+  and in $XDG_CONFIG_HOME/homing/config.toml (~/.config/homing/config.toml).
+  The command line counts most, then the environment, then the file: there
+  [host.NAME] most, then [client], then the top.
+    timeout = 60                # seconds; for client and server
+    [client]                    # for the client alone
+    overwrite = true            # --no-overwrite turns it off once
+    [host.nas]                  # client nas SOURCE... REMOTE
+    address = \"192.0.2.7\"       # HOST or HOST:PORT; without PORT 12300
+    congestion = \"background\"
 
 Exit codes:
   0    delivered, and verified where the mode can
-  2    the command line makes no sense
+  2    the command line or config.toml makes no sense
   3    no answer
   4    refused by the server, all of it or some files; or its key has changed
   5    verification failed: what arrived is not what was sent

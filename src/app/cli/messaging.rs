@@ -1,6 +1,6 @@
 //! The echo programs' command lines.
 
-use super::common::{Speech, seconds};
+use super::common::{HELP, Speech, seconds};
 use crate::app::echo::reply_at;
 use crate::echo::Reply;
 use crate::packet::message::Style;
@@ -14,13 +14,13 @@ use std::time::Duration;
 /// Without --reply, what reads as a numbered message (digits, a colon, UTF-8) is acknowledged with its number, and everything
 /// else is sent back; at port 12345 it is answered `Server acknowledges: ...` instead. No answer is ever answered.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "echo_server", version, after_help = SERVER_EXAMPLES)]
+#[command(name = "echo_server", version, help_template = HELP, before_help = SERVER_EXAMPLES, after_help = SERVER_NOTES)]
 #[expect(missing_docs, reason = "the help texts are the documentation")]
 pub struct EchoServerArgs {
     /// UDP port to listen on; 0 takes a free one and says which.
     #[arg(default_value_t = 9999)]
     pub port: u16,
-    /// Answer everything in one manner.
+    /// Answer everything in one manner [default: each as it is written].
     #[arg(long, value_enum, value_name = "STYLE")]
     pub reply: Option<StyleArg>,
     /// Address to listen at; `::` serves IPv6 and IPv4.
@@ -41,7 +41,7 @@ impl EchoServerArgs {
 ///
 /// On a terminal lines can be edited and fetched back (arrow keys); `quit` or Ctrl-D ends it. In a pipe each line is a message.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "echo_client", version, after_help = CLIENT_EXAMPLES)]
+#[command(name = "echo_client", version, help_template = HELP, before_help = CLIENT_EXAMPLES, after_help = CLIENT_NOTES)]
 #[expect(missing_docs, reason = "the help texts are the documentation")]
 pub struct EchoClientArgs {
     #[arg(value_name = "HOST:PORT", help = "The server, as in lab.example:9999, 192.0.2.7:9999 or [::1]:9999")]
@@ -88,18 +88,20 @@ impl From<StyleArg> for Style {
 }
 
 const SERVER_EXAMPLES: &str = "Examples:
-  echo_server                        port 9999; numbered messages are acknowledged, others sent back
-  echo_server 12345                  others are answered `Server acknowledges: ...` here
-  echo_server 9999 --reply echo      everything comes back unchanged, numbered or not
+  echo_server                     port 9999; acknowledges numbered messages, sends
+                                  others back
+  echo_server 12345               answers others `Server acknowledges: ...`
+  echo_server 9999 --reply echo   everything comes back unchanged";
 
-Exit codes: 2 usage, 130 interrupted (143: terminated), 1 anything else.";
+const SERVER_NOTES: &str = "Exit codes: 2 usage, 130 interrupted (143: terminated), 1 anything else.";
 
 const CLIENT_EXAMPLES: &str = "Examples:
   echo_client localhost:9999
   seq 1000 | echo_client localhost:9999 --quiet
   echo_client localhost:9999 --style echo --attempts 5 --timeout 0.5
-  echo_client localhost:12345 --style acknowledge
+  echo_client localhost:12345 --style acknowledge";
 
+const CLIENT_NOTES: &str = "\
 Exit codes:
   0    every message was answered
   2    the command line makes no sense

@@ -1,6 +1,6 @@
 //! The servers' command lines.
 
-use super::common::{RecordArgs, Speech, file_size, seconds};
+use super::common::{HELP, RecordArgs, Speech, file_size, seconds};
 use super::copying::WINDOWED_TIMEOUT;
 use super::weather::WeatherArgs;
 use crate::endpoint::Config;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Speaks the lab's protocol in both spellings with any client, and verifies the end with our own, or takes whole trees from it over
 /// many encrypted packets at once.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "server", version, after_help = SERVER_EXAMPLES)]
+#[command(name = "server", version, help_template = HELP, before_help = SERVER_EXAMPLES, after_help = SERVER_NOTES)]
 pub struct ServerArgs {
     /// All of them; the bad server has the same.
     #[command(flatten)]
@@ -29,17 +29,17 @@ pub struct ServerArgs {
     /// With --allow-get, clients that get files at once; each takes a thread and 16 MiB.
     #[arg(long, value_name = "N", default_value_t = 32, requires = "allow_get", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_gets: u32,
-    /// Folder with this server's key for the windowed mode [default: $XDG_CONFIG_HOME/homing].
-    #[arg(long, value_name = "DIR")]
+    /// Folder with this server's key for the windowed mode, and config.toml [default: $XDG_CONFIG_HOME/homing].
+    #[arg(long, value_name = "DIR", help_heading = EXPERT, hide_short_help = true)]
     pub config_dir: Option<PathBuf>,
     /// Draw each exchange as a sequence diagram into this folder, as this server sees it. With this, --ladder or --trace the windowed
-    /// mode is not offered to clients that begin with a start: it has too many packets to be drawn.
-    #[arg(long, value_name = "DIR", help_heading = "Picture")]
+    /// mode is not offered to clients that begin with a start: it has too many packets to be drawn. [default: none]
+    #[arg(long, value_name = "DIR", help_heading = "Picture", hide_short_help = true)]
     pub diagram: Option<PathBuf>,
-    /// Take no more bytes a second of each windowed transfer, as a slow disk does.
+    /// Take no more bytes a second of each windowed transfer, as a slow disk does [default: no limit].
     #[arg(long, value_name = "SIZE", value_parser = file_size, help_heading = "To try out what holds a transfer back")]
     pub write_limit: Option<u64>,
-    /// Let the kernel keep no more than about so many bytes that came, as a busy machine's does.
+    /// Let the kernel keep no more than about so many bytes that came, as a busy machine's does [default: as many as it allows].
     #[arg(long, value_name = "SIZE", value_parser = file_size, help_heading = "To try out what holds a transfer back")]
     pub receive_buffer: Option<u64>,
 }
@@ -48,7 +48,7 @@ pub struct ServerArgs {
 #[derive(Args, Clone, Debug)]
 #[expect(missing_docs, reason = "the help texts are the documentation")]
 pub struct ServingArgs {
-    /// UDP port to listen on; 0 takes a free one and says which.
+    /// UDP port to listen on, as in 12300; 0 takes a free one and says which.
     pub port: Option<u16>,
     /// Folder beneath which files are saved.
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -57,18 +57,18 @@ pub struct ServingArgs {
     #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
     pub bind: IpAddr,
     /// Largest datagram announced to clients, in bytes (64 to 65507). The default fits a 1500-byte path.
-    #[arg(long, value_name = "BYTES", default_value_t = 1400, value_parser = clap::value_parser!(u32).range(64..=MAX_DATAGRAM as i64))]
+    #[arg(long, value_name = "BYTES", help_heading = EXPERT, hide_short_help = true, default_value_t = 1400, value_parser = clap::value_parser!(u32).range(64..=MAX_DATAGRAM as i64))]
     pub bufsize: u32,
-    /// Forget a transfer that hears nothing for this long, in seconds [default: 30, in the windowed mode 300].
-    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    /// Forget a transfer that hears nothing for this long, in seconds [default: 30; in the windowed mode 300].
+    #[arg(long, value_name = "SECS", value_parser = seconds, help_heading = EXPERT)]
     pub idle_timeout: Option<Duration>,
     /// Transfers at once.
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1024, help_heading = EXPERT, hide_short_help = true, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_sessions: u32,
     /// Transfers at once from one address.
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 256, help_heading = EXPERT, hide_short_help = true, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_sessions_per_address: u32,
-    /// Refuse larger files; bytes, or with a unit as in 500m or 4g (powers of 1000; ki, mi, gi: of 1024).
+    /// Refuse larger files; bytes, or with a unit as in 500m or 4g (powers of 1000; ki, mi, gi: of 1024) [default: no limit].
     #[arg(long, value_name = "SIZE", value_parser = file_size)]
     pub max_size: Option<u64>,
     /// Never overwrite an existing file.
@@ -77,7 +77,7 @@ pub struct ServingArgs {
     /// Also take names that begin with a dot, as .bashrc does, and give them with --allow-get.
     #[arg(long)]
     pub allow_hidden: bool,
-    /// End with exit code 0 after so many completed transfers.
+    /// End with exit code 0 after so many completed transfers [default: never].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub exit_after: Option<u64>,
     #[command(flatten)]
@@ -118,40 +118,64 @@ impl ServingArgs {
 
 /// The same server behind bad weather, or with a named misbehaviour: for trying out clients.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "bad_server", version, after_help = BAD_SERVER_EXAMPLES)]
+#[command(name = "bad_server", version, help_template = HELP, before_help = BAD_SERVER_EXAMPLES, after_help = BAD_SERVER_NOTES)]
 #[expect(missing_docs, reason = "the help texts are the documentation")]
 pub struct BadServerArgs {
     #[command(flatten)]
     pub serving: ServingArgs,
     #[command(flatten)]
     pub weather: WeatherArgs,
-    /// What the server does wrong on purpose; see --list.
+    /// What the server does wrong on purpose; see --list [default: nothing].
     #[arg(long, value_name = "NAME", help_heading = "Misbehaviour", value_parser = |name: &str| name.parse::<Misbehaviour>())]
     pub misbehave: Option<Misbehaviour>,
     /// List the misbehaviours and end.
     #[arg(long, help_heading = "Misbehaviour")]
     pub list: bool,
-    /// Compare every file with this one: exit code 5 if one differs or does not arrive (use with --exit-after).
+    /// Compare every file with this one: exit code 5 if one differs or does not arrive (use with --exit-after) [default: none].
     #[arg(long, value_name = "FILE", help_heading = "Misbehaviour")]
     pub expect: Option<PathBuf>,
-    /// Draw the exchange as a sequence diagram, with the fate of every datagram; a second one goes to FILE-2.svg.
-    #[arg(long, value_name = "FILE.svg", help_heading = "Picture")]
+    /// Draw the exchange as a sequence diagram, with the fate of every datagram; a second one goes to FILE-2.svg [default: none].
+    #[arg(long, value_name = "FILE.svg", help_heading = "Picture", hide_short_help = true)]
     pub diagram: Option<PathBuf>,
 }
 
-const SERVER_EXAMPLES: &str = "Examples:
-  server 12300                       receive into the current folder
-  server 12300 --root inbox --bind ::  from IPv6 and IPv4 into a folder
-  server 12300 --root shared --allow-get  clients may also get what is there
-  server 0 --json --exit-after 1     a free port, one file, events for programs
+/// What beginners can do without.
+const EXPERT: &str = "For experts";
 
-Exit codes: 0 ended after --exit-after, 2 usage, 130 interrupted (143: terminated), 1 anything else.";
+const SERVER_EXAMPLES: &str = "Examples:
+  server 12300                          receive into the current folder
+  server 12300 --root inbox --bind ::   from IPv6 and IPv4, into a folder
+  server 12300 --root shared --allow-get  clients may also get what is there
+  server 12300 --max-size 4g            no file of more than 4 GB
+  server 0 --json --exit-after 1        a free port, one file, for programs";
+
+const SERVER_NOTES: &str = "\
+Configuration:
+  Every option and the port can also stand in the environment, as in
+  HOMING_ROOT=inbox, and in $XDG_CONFIG_HOME/homing/config.toml
+  (~/.config/homing/config.toml). The command line counts most, then the
+  environment, then the file. --show-config says what counts.
+    [server]
+    port = 12300
+    root = \"/srv/inbox\"
+    no-clobber = true           # --clobber turns it off once
+
+Exit codes:
+  0    ended after --exit-after
+  2    the command line or config.toml makes no sense
+  130  interrupted (143: terminated)
+  1    anything else: the port is taken, the folder cannot be written to";
 
 const BAD_SERVER_EXAMPLES: &str = "Examples:
   bad_server 12300 --fault loss=20%,dup=5%
   bad_server 12300 --weather lab --seed 7
   bad_server 12300 --misbehave stale-acks --expect photo.jpg --exit-after 1
-  bad_server --list
+  bad_server --list";
 
-Exit codes: 0 ended as asked (with --expect: every file exact), 2 usage, 5 a file differed or did not arrive,
-130 interrupted, 1 anything else.";
+const BAD_SERVER_NOTES: &str = "\
+Exit codes:
+  0    ended as asked (with --expect: every file exact)
+  2    the command line makes no sense
+  5    a file differed or did not arrive
+  130  interrupted (143: terminated)
+  1    anything else: the port is taken, the folder cannot be written to";

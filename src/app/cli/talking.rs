@@ -1,6 +1,6 @@
 //! The chat client's command line.
 
-use super::common::Speech;
+use super::common::{HELP, Speech};
 use crate::packet::chat::ClientName;
 use clap::Parser;
 use std::net::IpAddr;
@@ -13,34 +13,36 @@ use std::path::PathBuf;
 /// the input ends the program in order. With --json events come out one object a line, and commands may go in as objects, such
 /// as {"command":"send","text":"hello"}; they do not wait for each other.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "chat_client", version, after_help = EXAMPLES)]
+#[command(name = "chat_client", version, help_template = HELP, before_help = EXAMPLES, after_help = NOTES)]
 #[expect(missing_docs, reason = "the help texts are the documentation")]
 pub struct ChatClientArgs {
     #[arg(value_name = "HOST:PORT", default_value = "localhost:7070", help = "The registry (chat_server)")]
     pub target: String,
-    /// What to be called: one word of at most 64 bytes, and no number. Without it you are a number only.
+    /// What to be called: one word of at most 64 bytes, and no number [default: none; you are a number only].
     #[arg(long)]
     pub name: Option<ClientName>,
-    /// The number to ask for; if it is taken, the registry gives another one.
+    /// The number to ask for; if it is taken, the registry gives another one [default: a free one].
     #[arg(long, value_name = "N")]
     pub number: Option<u64>,
     /// Where files that you accept are saved; none is ever replaced.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub folder: PathBuf,
-    /// Address of this machine to speak from. By default any, of the registry's family.
+    /// Address of this machine to speak from [default: any, of the registry's family].
     #[arg(long, value_name = "ADDR")]
     pub bind: Option<IpAddr>,
     #[command(flatten)]
     pub speech: Speech,
 }
 
-const EXAMPLES: &str = "Commands:
-  list, lookup CLIENT, connect CLIENT, accept [CLIENT], reject [CLIENT] [REASON], send MESSAGE, send_file PATH, terminate, leave, help
-
-Examples:
-  chat_client --name alice                            the registry at localhost:7070
+const EXAMPLES: &str = "Examples:
+  chat_client --name alice                 the registry at localhost:7070
   chat_client --name bob chat.example:7070 --folder inbox
-  printf 'connect alice\\nsend Dinner is ready.\\n' | chat_client --name kitchen
+  printf 'connect alice\\nsend Dinner is ready.\\n' | chat_client --name kitchen";
+
+const NOTES: &str = "\
+Commands:
+  list, lookup CLIENT, connect CLIENT, accept [CLIENT], reject [CLIENT] [REASON],
+  send MESSAGE, send_file PATH, terminate, leave, help
 
 Exit codes:
   0    left in order, also if the registry did not confirm it

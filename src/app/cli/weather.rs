@@ -8,37 +8,37 @@ use clap::Args;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Weather")]
 pub struct WeatherArgs {
-    /// A named weather: clean, wifi, cellular, satellite, lab, hostile.
+    /// A named weather: clean, wifi, cellular, satellite, lab, hostile [default: clean].
     #[arg(long, value_name = "PRESET", value_parser = clap::builder::PossibleValuesParser::new(PRESETS.iter().map(|preset| preset.name)))]
     pub weather: Option<String>,
-    /// Faults, as in loss=20%,dup=5%,out.delay=50ms; `in.` and `out.` mean one direction, seen from the server.
+    /// Faults, as in loss=20%,dup=5%,out.delay=50ms; `in.` and `out.` mean one direction, seen from the server [default: none].
     #[arg(long, value_name = "LIST")]
     pub fault: Vec<String>,
-    /// The same seed gives the same weather.
+    /// The same seed gives the same weather [default: a fresh one].
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Datagrams lost, as in 20%.
+    /// Datagrams lost, as in 20% [default: 0%].
     #[arg(long, value_name = "P")]
     pub loss: Option<String>,
-    /// Losses in bursts: the probabilities to enter and to leave one, as in 0.5%/20%.
+    /// Losses in bursts: the probabilities to enter and to leave one, as in 0.5%/20% [default: none].
     #[arg(long, value_name = "P/P")]
     pub burst: Option<String>,
-    /// Datagrams that come twice.
+    /// Datagrams that come twice [default: 0%].
     #[arg(long, value_name = "P")]
     pub dup: Option<String>,
-    /// Datagrams that later ones overtake.
+    /// Datagrams that later ones overtake [default: 0%].
     #[arg(long, value_name = "P")]
     pub reorder: Option<String>,
-    /// Datagrams that come 0.5 to 3 s late.
+    /// Datagrams that come 0.5 to 3 s late [default: 0%].
     #[arg(long, value_name = "P")]
     pub late: Option<String>,
-    /// Datagrams with one bit flipped.
+    /// Datagrams with one bit flipped [default: 0%].
     #[arg(long, value_name = "P")]
     pub corrupt: Option<String>,
-    /// Delay one way, as in 50ms.
+    /// Delay one way, as in 50ms or 1.5s [default: 0ms].
     #[arg(long, value_name = "T")]
     pub delay: Option<String>,
-    /// Random delay on top, order kept.
+    /// Random delay on top, as in 20ms, order kept [default: 0ms].
     #[arg(long, value_name = "T")]
     pub jitter: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! Why there was no handshake, in words.
 
 use crate::app::exit;
+use crate::app::remedy;
 use crate::name::Printable;
 use crate::session::handshake::Failure;
 use std::time::Duration;
@@ -9,10 +10,7 @@ use std::time::Duration;
 pub(in crate::app) fn why(target: &str, patience: Duration, is_invited: bool, failure: &Failure) -> (String, u8) {
     let (target, seconds) = (Printable(target), patience.as_secs_f64());
     match failure {
-        Failure::NoAnswer { unreachable: true, .. } => {
-            let text = format!("nobody listens at {target}: the port is closed; is the server running there?");
-            (text, exit::NO_ANSWER)
-        }
+        Failure::NoAnswer { unreachable: true, .. } => (remedy::closed(&target.to_string()), exit::NO_ANSWER),
         Failure::NoAnswer { forged: 0, .. } if is_invited => {
             let text = format!(
                 "{target} offers the windowed mode, and did not answer in it for {seconds} s: something in between may let only \
@@ -21,11 +19,8 @@ pub(in crate::app) fn why(target: &str, patience: Duration, is_invited: bool, fa
             (text, exit::NO_ANSWER)
         }
         Failure::NoAnswer { forged: 0, .. } => {
-            let text = format!(
-                "{target} did not answer for {seconds} s; is UDP port open there, and does it know the windowed mode \
-                 (--mode lab is for plain lab servers)?"
-            );
-            (text, exit::NO_ANSWER)
+            let or = "Does it know the windowed mode (--mode lab is for plain lab servers)?";
+            (remedy::silent(&target.to_string(), seconds, or), exit::NO_ANSWER)
         }
         Failure::NoAnswer { forged, .. } => {
             let text = format!(

@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path, bytes_max: u64, forbidden: u32) -> Result<Option
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
         Err(error) => return Err(problem(format!("cannot be opened: {error}"))),
     };
     let metadata = file.metadata().map_err(|error| problem(format!("cannot be looked at: {error}")))?;
