@@ -5,7 +5,7 @@
 
 use homing::app::auto::copy_best;
 use homing::app::link::relay;
-use homing::app::send::SendPlan;
+use homing::app::send::{Extent, SendPlan};
 use homing::app::serve::{ServePlan, open_harbour, serve};
 use homing::chunker::request::Existing;
 use homing::endpoint::{Config, Endpoint};
@@ -60,6 +60,7 @@ fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
         config_dir: Some(keys.path().to_owned()),
         qlog: None,
         plot: None,
+        extent: Extent::default(),
     };
     let code = copy_best(plan, None, &mut HumanReport::new(Volume::Normal), |wire| Interrupt::watch(wire.waker()))?;
     link.stop()?;

@@ -18,7 +18,7 @@ use client::{Client, PEERS, right_answer};
 use echo::Room;
 use folder::{Folder, NAMES};
 use greeting::Greeting;
-use homing::chunker::request::{Earlier, Existing, request};
+use homing::chunker::request::{Attributes, Earlier, Existing, request};
 use homing::codec::Writer;
 use homing::echo::Reply;
 use homing::endpoint::Config;
@@ -402,7 +402,7 @@ pub fn tree(script: &[u8]) {
     let existing = [Some(Existing::Keep), Some(Existing::Replace), Some(Existing::ReplaceOlder), None];
     let mut folder = Folder::new(existing[usize::from(first & 3)]);
     if first & 4 != 0 {
-        folder.list(&request(Existing::Replace, Earlier::Ignored));
+        folder.list(&request(Existing::Replace, Earlier::Ignored, Attributes::Kept));
     }
     let (mut entries, mut digests, mut sizes) = (Vec::new(), Vec::new(), [0_u64; 3]);
     for _ in 0..STEPS_MAX {

@@ -23,6 +23,7 @@ pub mod source;
 pub mod sources;
 pub mod spool;
 pub mod store;
+pub mod throttle;
 pub mod trees;
 pub mod udp;
 pub mod workers;

@@ -12,6 +12,7 @@ pub mod codec;
 pub mod limits;
 pub mod name;
 pub mod ranges;
+pub mod rate;
 pub mod rtt;
 pub mod weather;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors, lowest first. A file may import from its own room and from lower floors.
 const FLOORS: &[&[&str]] = &[
-    &["codec", "limits", "name", "ranges", "rtt", "chunker", "weather"],
+    &["codec", "limits", "name", "ranges", "rate", "rtt", "chunker", "weather"],
     &["packet"],
     &["session", "trace"],
     &["endpoint", "echo", "relay", "harbour"],
@@ -50,6 +50,7 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("csv", &["app/check/table.rs"]),
     ("maud", &["app/check/page.rs"]),
     ("glob", &["app/check/subject.rs"]),
+    ("globset", &["io/sources/exclude.rs"]),
     ("anyhow", &["app/exit.rs", "bin/"]),
     ("indicatif", &["io/board.rs", "io/progress.rs", "io/events.rs", "io/events/"]),
     ("rustyline", &["io/lines.rs", "io/lines/"]),

@@ -18,7 +18,9 @@ use std::path::Path;
 pub fn needs_windowed(plan: &SendPlan) -> bool {
     let is_folder = plan.destination.ends_with('/') || matches!(plan.destination.trim_start_matches("./"), "" | ".");
     match plan.sources.as_slice() {
-        [local] => plan.recursive || is_folder || local == Path::new("-") || local.is_dir(),
+        [local] => {
+            plan.extent.needs_windowed() || plan.recursive || is_folder || local == Path::new("-") || local.is_dir()
+        }
         _ => true,
     }
 }

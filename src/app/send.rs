@@ -5,10 +5,13 @@ pub(super) mod failure;
 mod looks;
 mod memory;
 mod outset;
+mod pace;
+mod rehearsal;
 pub(super) mod silence;
 
 pub(super) use outset::{BATCH, Identity, accept, random};
-pub use outset::{SendPlan, send};
+pub use outset::{Extent, SendPlan, send};
+pub use rehearsal::rehearse;
 
 use super::exit;
 use crate::chunker::answers::{Answer, AnswerReader};
@@ -19,6 +22,7 @@ use crate::io::events::{Finished, Note, Progress, Report, Transfer};
 use crate::io::identity::{KnownHosts, Met};
 use crate::io::signals::Interrupt;
 use crate::io::sources::{Feed, Found, News};
+use crate::io::throttle::Throttle;
 use crate::io::udp::Wire;
 use crate::name::Printable;
 use crate::session::handshake::{Failure, PublicKey};
@@ -46,6 +50,7 @@ struct Sending<'a> {
     /// A start's acknowledgement offered the windowed mode: texts do get through.
     is_invited: bool,
     told_at: Option<Instant>,
+    throttle: Throttle,
     silence: Silence,
     looks: Looks,
     balance: Balance,
@@ -71,6 +76,7 @@ impl Application<Caller<Feed>> for Sending<'_> {
             self.stop(caller, "interrupted".into(), "interrupted", code);
         }
         self.collect_qlog(caller);
+        self.limit(caller, now)?;
         self.feed(caller)?;
         self.stats = caller.upload().stats();
         self.looks.look(&self.stats, now.saturating_duration_since(self.began));

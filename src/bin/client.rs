@@ -4,11 +4,11 @@ use anyhow::Context;
 use clap::CommandFactory;
 use homing::app::album::{Album, Diagrams};
 use homing::app::auto::{copy_best, needs_windowed};
-use homing::app::cli::{ClientArgs, Configured, ModeArg, Settings, SpellingArg, configured, usage_error};
+use homing::app::cli::{ClientArgs, Configured, ModeArg, Settings, SpellingArg, WindowedArgs, configured, usage_error};
 use homing::app::copy::{CopyPlan, check_target, copy};
 use homing::app::exit;
 use homing::app::get::{GetPlan, Place, get, place};
-use homing::app::send::{SendPlan, send};
+use homing::app::send::{SendPlan, rehearse, send};
 use homing::chunker::request::Existing;
 use homing::chunker::wanted::Pace;
 use homing::io::events::Note;
@@ -39,7 +39,8 @@ fn run(Configured { mut args, settings }: Configured<ClientArgs>) -> anyhow::Res
         usage_error(&mut ClientArgs::command(), &reason);
     }
     match args.mode {
-        ModeArg::Auto | ModeArg::Windowed if args.windowed.get && !is_compact => run_get(args),
+        ModeArg::Auto | ModeArg::Windowed if args.windowed.get && !is_compact => run_get(args, &settings),
+        ModeArg::Auto | ModeArg::Windowed if args.windowed.extent.dry_run => run_rehearsal(args),
         ModeArg::Auto if !is_compact => run_best(args),
         ModeArg::Auto | ModeArg::Lab => run_stop_and_wait(args, &settings, Mode::Lab),
         ModeArg::Checked => run_stop_and_wait(args, &settings, Mode::Checked),
@@ -73,9 +74,19 @@ fn run_windowed(args: ClientArgs) -> anyhow::Result<u8> {
     Ok(send(windowed(args)?, report.as_mut(), |wire| Interrupt::watch(wire.waker()))?)
 }
 
-fn run_get(args: ClientArgs) -> anyhow::Result<u8> {
+fn run_rehearsal(args: ClientArgs) -> anyhow::Result<u8> {
+    let mut report = args.speech.report();
+    Ok(rehearse(&windowed(args)?, report.as_mut())?)
+}
+
+fn run_get(args: ClientArgs, settings: &Settings) -> anyhow::Result<u8> {
     if is_drawn(&args) {
         refuse_to_draw();
+    }
+    let WindowedArgs { extent, plot, restart, .. } = &args.windowed;
+    let sending = extent.used().chain(plot.as_ref().map(|_| "--plot")).chain(restart.then_some("--restart"));
+    if let Some(option) = sending.into_iter().find(|option| settings.is_typed(option)) {
+        refuse(&format!("{option} is for what is sent from here; --get does not know it"));
     }
     let pace = match args.windowed.congestion {
         Choice::Bbr => Pace::Bbr,
@@ -152,6 +163,7 @@ fn windowed(args: ClientArgs) -> anyhow::Result<SendPlan> {
         config_dir: args.windowed.config_dir,
         qlog,
         plot: args.windowed.plot,
+        extent: args.windowed.extent.extent(),
     })
 }
 

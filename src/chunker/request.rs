@@ -5,7 +5,8 @@
 //! 1 wanted          length of a path, the path beneath the server's folder (none is the folder itself), and the name that it is
 //!                   to get (none: what is in it comes without)
 //! 0 end             what becomes of files that are there: 0 they stay, 1 they are replaced, 2 if they are older; fields: 1 = what
-//!                   becomes of what an earlier session left (one byte: 1 it is used, 2 it is removed; without the field nothing); or
+//!                   becomes of what an earlier session left (one byte: 1 it is used, 2 it is removed; without the field nothing),
+//!                   2 = one byte, 1 if permissions and times are kept as the manifest says them; or
 //!                   3 those above are wanted, then 1 for folders as well or 0, and how fast: 0 bbr, 1 cubic, 2 background; BLAKE3
 //! ```
 
@@ -24,6 +25,16 @@ pub enum Existing {
     Replace,
     /// It is replaced if it is older than the one that comes.
     ReplaceOlder,
+}
+
+/// What permissions and times files and folders get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attributes {
+    /// As a copy by cp: the permissions that the receiver's umask leaves of the sender's, and the time at which they are made.
+    #[default]
+    Fresh,
+    /// The sender's permissions and times of change, whatever the umask.
+    Kept,
 }
 
 /// What happens to what an earlier session of the same sender left of a file.
@@ -71,7 +82,7 @@ pub fn request_for(wanted: &Wanted) -> Result<Vec<u8>, RequestError> {
 }
 
 /// The bytes of a request.
-pub fn request(existing: Existing, earlier: Earlier) -> Vec<u8> {
+pub fn request(existing: Existing, earlier: Earlier, attributes: Attributes) -> Vec<u8> {
     let (mut out, mut body) = (Vec::new(), Vec::new());
     let number = match existing {
         Existing::Keep => 0,
@@ -84,6 +95,10 @@ pub fn request(existing: Existing, earlier: Earlier) -> Vec<u8> {
         Earlier::Used => write_field(EARLIER, &[1], &mut body),
         Earlier::Dropped => write_field(EARLIER, &[2], &mut body),
     });
+    let written = written.and_then(|()| match attributes {
+        Attributes::Fresh => Ok(()),
+        Attributes::Kept => write_field(ATTRIBUTES, &[1], &mut body),
+    });
     let ended = written.and_then(|()| RecordWriter::new(FAMILY, &mut out).end(&body, &mut out));
     debug_assert!(ended.is_ok(), "one small number always fits");
     out
@@ -95,6 +110,7 @@ pub struct RequestReader {
     records: RecordReader,
     wishes: Vec<Wish>,
     earlier: Earlier,
+    attributes: Attributes,
 }
 
 impl Default for RequestReader {
@@ -106,7 +122,8 @@ impl Default for RequestReader {
 impl RequestReader {
     /// Expects the request's first byte.
     pub fn new() -> Self {
-        Self { records: RecordReader::new(FAMILY), wishes: Vec::new(), earlier: Earlier::Ignored }
+        let (earlier, attributes) = (Earlier::Ignored, Attributes::Fresh);
+        Self { records: RecordReader::new(FAMILY), wishes: Vec::new(), earlier, attributes }
     }
 
     /// Takes from `input` what belongs to the request; gives it when it is complete.
@@ -124,7 +141,8 @@ impl RequestReader {
                 Some(Record::One { .. }) => return Err(RequestError::Unknown),
                 Some(Record::End { body }) => {
                     let wishes = std::mem::take(&mut self.wishes);
-                    return read_end(body, wishes, &mut self.earlier).map(Some).ok_or(RequestError::Unknown);
+                    let more = (&mut self.earlier, &mut self.attributes);
+                    return read_end(body, wishes, more).map(Some).ok_or(RequestError::Unknown);
                 }
             }
         }
@@ -134,9 +152,14 @@ impl RequestReader {
     pub fn earlier(&self) -> Earlier {
         self.earlier
     }
+
+    /// What is asked for about permissions and times, once the request is complete.
+    pub fn attributes(&self) -> Attributes {
+        self.attributes
+    }
 }
 
-fn read_end(body: &[u8], wishes: Vec<Wish>, earlier: &mut Earlier) -> Option<Request> {
+fn read_end(body: &[u8], wishes: Vec<Wish>, (earlier, attributes): (&mut Earlier, &mut Attributes)) -> Option<Request> {
     let mut cursor = Cursor::new(body);
     let existing = match cursor.varint()? {
         0 => Existing::Keep,
@@ -157,7 +180,8 @@ fn read_end(body: &[u8], wishes: Vec<Wish>, earlier: &mut Earlier) -> Option<Req
         match read_field(&mut cursor)? {
             (EARLIER, [1]) => *earlier = Earlier::Used,
             (EARLIER, [2]) => *earlier = Earlier::Dropped,
-            (EARLIER, _) => return None,
+            (ATTRIBUTES, [1]) => *attributes = Attributes::Kept,
+            (EARLIER | ATTRIBUTES, _) => return None,
             // What a later version adds as a field may be ignored.
             _ => {}
         }
@@ -191,6 +215,9 @@ const WANTED_END: u64 = 3;
 /// The number of a field.
 const EARLIER: u64 = 1;
 
+/// The number of a field.
+const ATTRIBUTES: u64 = 2;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,8 +225,10 @@ mod tests {
     #[test]
     fn a_request_comes_back_and_what_follows_is_left() {
         let all = [Existing::Keep, Existing::Replace, Existing::ReplaceOlder];
-        for (existing, earlier) in all.into_iter().zip([Earlier::Ignored, Earlier::Used, Earlier::Dropped]) {
-            let mut bytes = request(existing, earlier);
+        let attributes = [Attributes::Fresh, Attributes::Kept, Attributes::Kept];
+        let all = all.into_iter().zip(attributes);
+        for ((existing, attributes), earlier) in all.zip([Earlier::Ignored, Earlier::Used, Earlier::Dropped]) {
+            let mut bytes = request(existing, earlier, attributes);
             let length = bytes.len();
             bytes.extend(b"rest");
             let mut reader = RequestReader::new();
@@ -208,7 +237,7 @@ mod tests {
             }
             let mut rest = &bytes[length - 1..];
             assert_eq!(reader.next(&mut rest), Ok(Some(Request::Bring(existing))));
-            assert_eq!((rest, reader.earlier()), (&b"rest"[..], earlier));
+            assert_eq!((rest, reader.earlier(), reader.attributes()), (&b"rest"[..], earlier, attributes));
         }
     }
 
@@ -246,7 +275,16 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_guessed() {
-        for body in [&b"\x03"[..], b"\x04", b"", b"\x00\x01\x01\x03", b"\x00\x01"] {
+        for body in [
+            &b"\x03"[..],
+            b"\x04",
+            b"",
+            b"\x00\x01\x01\x03",
+            b"\x00\x01",
+            b"\x00\x02\x01\x02",
+            b"\x00\x02\x00",
+            b"\x00\x02",
+        ] {
             let mut bytes = Vec::new();
             RecordWriter::new(FAMILY, &mut bytes).end(body, &mut bytes).unwrap();
             assert_eq!(RequestReader::new().next(&mut &bytes[..]), Err(RequestError::Unknown));

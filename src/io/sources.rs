@@ -5,6 +5,7 @@
 
 mod anchor;
 mod catalogue;
+mod exclude;
 mod feed;
 mod memory;
 mod plan;
@@ -16,6 +17,7 @@ mod stream;
 mod walk;
 
 pub use catalogue::{Described, Found};
+pub use exclude::{Exclude, Pattern, PatternError};
 pub use feed::{Feed, News};
 pub use memory::Memory;
 pub use plan::PlanError;
@@ -75,6 +77,13 @@ impl Sources {
         let catalogue = Arc::new(Mutex::new(Catalogue::new(walk, stream.map(Arc::new))));
         let reader = Reader::new(Arc::clone(&catalogue));
         Self { catalogue, reader }
+    }
+
+    /// Leaves out of the folders that were named what the patterns match. To be said before anything is walked.
+    #[must_use]
+    pub fn excluding(self, exclude: Exclude) -> Self {
+        lock(&self.catalogue).exclude(exclude);
+        self
     }
 
     /// Walks on to the next entry, or to the next that is none. `None` after [`Found::End`].
@@ -567,7 +576,7 @@ mod tests {
     #[test]
     fn a_tree_goes_through_both_ends_and_is_the_same() {
         use crate::chunker::digests::DigestWriter;
-        use crate::chunker::request::Existing;
+        use crate::chunker::request::{Attributes, Existing};
         use crate::io::store::tree::{Event, Tree};
         use crate::io::store::{Policy, Store};
         let large: Vec<u8> = (0..3_000_000_u32).map(|number| (number >> 5) as u8).collect();
@@ -584,6 +593,7 @@ mod tests {
         let policy = Policy { sync: false, ..Policy::default() };
         let store = Arc::new(Store::open(there.path(), policy).expect("a store"));
         let mut tree = Tree::open(&store, Existing::Keep);
+        tree.give(Attributes::Kept);
         let mut manifest = vec![0; ahead.manifest_length() as usize];
         ahead.manifest_at(0, &mut manifest).expect("a manifest");
         tree.handle_manifest(&manifest).expect("a manifest");

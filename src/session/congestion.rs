@@ -13,6 +13,7 @@ mod controller;
 pub mod cubic;
 pub mod fixed;
 
+use crate::rate::NotARate;
 use std::fmt;
 use std::str::FromStr;
 
@@ -54,28 +55,23 @@ pub enum UnknownChoice {
     /// Not one of the words.
     #[error("no congestion control is called `{0}`; there are bbr, cubic, background and fixed:<bits per second>")]
     Word(String),
-    /// Not a rate from 8 bit/s to 1000 Gbit/s.
-    #[error(
-        "`{0}` is not a rate in bits per second; write it as in fixed:100m, with k, m or g for thousands, millions or billions"
-    )]
-    Rate(String),
+    /// Not a rate.
+    #[error(transparent)]
+    Rate(#[from] NotARate),
 }
 
 impl FromStr for Choice {
     type Err = UnknownChoice;
 
-    /// Reads a word of the table above. The rate after `fixed:` is in **bits** per second, a whole number with `k`, `m`
-    /// or `g` behind it for powers of 1000, from 8 to 1000 g.
+    /// Reads a word of the table above. The rate after `fixed:` is one as [`crate::rate`] reads it: in **bits** per second, as in
+    /// `100m`, unless it says bytes.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "bbr" => Ok(Self::Bbr),
             "cubic" => Ok(Self::Cubic),
             "background" => Ok(Self::Background),
             _ => match text.strip_prefix("fixed:") {
-                Some(rate) => match parse_bits(rate) {
-                    Some(bits @ BITS_MIN..=BITS_MAX) => Ok(Self::Fixed(bits / 8)),
-                    _ => Err(UnknownChoice::Rate(rate.into())),
-                },
+                Some(rate) => Ok(Self::Fixed(crate::rate::parse(rate)?)),
                 None => Err(UnknownChoice::Word(text.into())),
             },
         }
@@ -93,25 +89,6 @@ impl fmt::Display for Choice {
         }
     }
 }
-
-fn parse_bits(text: &str) -> Option<u64> {
-    let (digits, unit) = match text.as_bytes().last()? {
-        b'k' => (&text[..text.len() - 1], 1_000),
-        b'm' => (&text[..text.len() - 1], 1_000_000),
-        b'g' => (&text[..text.len() - 1], 1_000_000_000),
-        _ => (text, 1),
-    };
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse::<u64>().ok()?.checked_mul(unit)
-}
-
-/// One byte a second.
-const BITS_MIN: u64 = 8;
-
-/// 1000 Gbit/s, as for the weather's rates.
-const BITS_MAX: u64 = 1_000_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -137,10 +114,10 @@ mod tests {
 
     #[test]
     fn rates_that_are_none_are_refused() {
-        for text in
-            ["", "7", "0", "1001g", "m", "-1m", "+8", "1.5m", "10mbit", "99999999999999999999", "18446744073709551615g"]
+        for text in ["", "7", "0", "1001g", "m", "-1m", "+8", "10mbps", "99999999999999999999", "18446744073709551615g"]
         {
-            assert_eq!(format!("fixed:{text}").parse::<Choice>(), Err(UnknownChoice::Rate(text.into())));
+            let error = Err(UnknownChoice::Rate(NotARate(text.into())));
+            assert_eq!(format!("fixed:{text}").parse::<Choice>(), error);
         }
         assert_eq!("reno".parse::<Choice>(), Err(UnknownChoice::Word("reno".into())));
     }

@@ -21,6 +21,7 @@ mod killing;
 mod limits;
 mod lossy_link;
 mod negotiating;
+mod options;
 mod papers;
 mod pipes;
 mod qlog;

@@ -11,6 +11,7 @@ mod downloads;
 mod golden;
 mod handshakes;
 mod jitter;
+mod limiting;
 mod limits;
 mod negotiation;
 mod recovery;

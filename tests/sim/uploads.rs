@@ -67,6 +67,8 @@ pub struct Plan {
     pub lateness: Duration,
     /// So many bytes a second come from where the files are; all are there at once if that is not said.
     pub source: Option<u64>,
+    /// From when on the client may send so many bytes a second.
+    pub limits: Vec<(Duration, u64)>,
 }
 
 impl Plan {
@@ -82,6 +84,7 @@ impl Plan {
             scatter: Duration::ZERO,
             lateness: Duration::ZERO,
             source: None,
+            limits: Vec::new(),
         }
     }
 }
@@ -91,6 +94,8 @@ pub struct Outcome {
     pub stats: Stats,
     /// When a tenth and nine tenths of the bytes were there.
     pub marks: [Option<Duration>; 2],
+    /// Bytes of datagrams that the client sent in each tenth of a second.
+    pub tenths: Vec<u64>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "any moment will do to begin with")]
@@ -231,7 +236,7 @@ pub fn run(plan: &Plan, seed: u64) -> Outcome {
     let (mut answer, mut done_at, mut over, mut marks) = (Vec::new(), None, None, [None, None]);
     let mut out = Vec::new();
     let (mut runs_at, mut dice) = (None, fastrand::Rng::with_seed(seed));
-    let mut stats = Stats::default();
+    let (mut stats, mut limits, mut tenths) = (Stats::default(), plan.limits.iter().peekable(), Vec::new());
     for _ in 0..20_000_000_u64 {
         let port = plan.moves_every.map_or(0, |every| ((now - began).as_nanos() / every.as_nanos()) as u16 % 1000);
         let client = SocketAddr::from(([192, 0, 2, 2], 5000 + port));
@@ -274,10 +279,16 @@ pub fn run(plan: &Plan, seed: u64) -> Outcome {
                 Event::Over(end) => over = Some(end),
             }
         }
+        while let Some((_, limit)) = limits.next_if(|(from, _)| began + *from <= now) {
+            upload.handle_limit(*limit, now);
+        }
         loop {
             out.clear();
             let Some(batch) = is_running.then(|| upload.poll_transmit(&mut out, now)).flatten() else { break };
             for datagram in out.chunks(batch.segment) {
+                let tenth = (now - began).as_millis() as usize / 100;
+                tenths.resize(tenths.len().max(tenth + 1), 0);
+                tenths[tenth] += datagram.len() as u64;
                 to_server.send(now, client, datagram.to_vec());
             }
         }
@@ -302,8 +313,9 @@ pub fn run(plan: &Plan, seed: u64) -> Outcome {
             Some(at) => [Some(at), None],
             None => [upload.poll_timeout(now).into_iter().chain(more_at).min(), to_client.poll_timeout()],
         };
+        let limited = limits.peek().map(|(from, _)| began + *from);
         let server = [to_server.poll_timeout(), harbour.poll_timeout(), disk.pending.iter().map(|(due, _)| *due).min()];
-        match client.into_iter().chain(server).flatten().min() {
+        match client.into_iter().chain(server).chain([limited]).flatten().min() {
             Some(next) => now = next.max(now),
             None => break,
         }
@@ -312,7 +324,7 @@ pub fn run(plan: &Plan, seed: u64) -> Outcome {
     assert_eq!(over, Some(End::Closed));
     assert_eq!(answer, b"all is well");
     assert_eq!(harbour.transfers(), 0, "the server forgets");
-    Outcome { took: done_at.expect("the server said so"), stats, marks }
+    Outcome { took: done_at.expect("the server said so"), stats, marks, tenths }
 }
 
 #[test]

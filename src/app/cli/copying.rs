@@ -1,6 +1,7 @@
 //! The client's command line.
 
 use super::common::{HELP, RecordArgs, Speech, SpellingArg, seconds};
+use super::extent::ExtentArgs;
 use crate::session::congestion::Choice;
 use clap::{Args, Parser, ValueEnum};
 use std::path::PathBuf;
@@ -70,8 +71,11 @@ pub struct WindowedArgs {
     /// prints and checks it, with their names there. With --get, of what is saved here.
     #[arg(long)]
     pub sha256: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the help texts are the documentation")]
+    pub extent: ExtentArgs,
     /// How fast: bbr fills the path whatever it loses, cubic is what TCP does, background yields to others. fixed:100m sends 100
-    /// megabits a second, which are 12.5 megabytes a second (k, m, g: thousands, millions, billions of bits).
+    /// megabits a second, which are 12.5 megabytes a second (k, m, g: thousands, millions, billions of bits; fixed:12.5MB/s: bytes).
     #[arg(long, value_name = "NAME", help_heading = EXPERT, default_value_t = Choice::Bbr, value_parser = |name: &str| name.parse::<Choice>())]
     pub congestion: Choice,
     /// Draw rate, window, round trip and losses over time, and what held the copy back at each moment. [default: none]
@@ -106,7 +110,7 @@ impl WindowedArgs {
             (self.congestion != Choice::Bbr, "--congestion"),
             (self.plot.is_some(), "--plot"),
         ];
-        all.into_iter().filter_map(|(is_used, option)| is_used.then_some(option))
+        all.into_iter().filter_map(|(is_used, option)| is_used.then_some(option)).chain(self.extent.used())
     }
 }
 
@@ -134,8 +138,10 @@ const CLIENT_EXAMPLES: &str = "Examples:
   client lab.example:12300 -r photos notes.txt backup/  several, into a folder
   tar c photos | client 192.0.2.7:12300 - photos.tar    standard input
   client lab.example:12300 a.iso a.iso --overwrite      if it is there already
+  client lab.example:12300 -rp photos backup/ --exclude '*.tmp' --limit 10mbit
   client --get lab.example:12300 photo.jpg photo.jpg    from there, if allowed
   client --get lab.example:12300 -r photos here/        a folder from there
+  client lab.example:12300 -rp photos backup/ --exclude '*.tmp' --limit 10mbit
   client --get lab.example:12300 photos.tar - | tar t   to standard output
   client [::1]:12300 a.bin a.bin --mode lab             as a course has it
   client nas photo.jpg photo.jpg                        nas: see Configuration

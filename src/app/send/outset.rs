@@ -9,7 +9,7 @@ use crate::app::copy::{Guest, connect};
 use crate::app::exit;
 use crate::chunker::answers::AnswerReader;
 use crate::chunker::manifest::Kind;
-use crate::chunker::request::{Earlier, Existing};
+use crate::chunker::request::{Attributes, Earlier, Existing};
 use crate::io::clock;
 use crate::io::driver;
 use crate::io::events::windowed::UploadNote;
@@ -18,7 +18,8 @@ use crate::io::identity::{ConfigFolder, IdentityError, Role};
 use crate::io::processor::preferred_cipher;
 use crate::io::qlog::QlogWriter;
 use crate::io::signals::Interrupt;
-use crate::io::sources::{Feed, Found, Memory, Resumption, Sources};
+use crate::io::sources::{Exclude, Feed, Found, Memory, PlanError, Resumption, Sources};
+use crate::io::throttle::{Limit, Throttle};
 use crate::io::udp::Wire;
 use crate::packet::MAX_DATAGRAM;
 use crate::session::congestion::Choice;
@@ -26,7 +27,7 @@ use crate::session::handshake::{Opening, PrivateKey, call};
 use crate::session::stop_and_wait::Invitation;
 use crate::session::windowed::caller::Caller;
 use crate::session::windowed::upload::{self, Stats, Upload};
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -59,6 +60,26 @@ pub struct SendPlan {
     pub qlog: Option<QlogWriter>,
     /// Where the curves are drawn.
     pub plot: Option<PathBuf>,
+    /// What else was asked for.
+    pub extent: Extent,
+}
+
+/// How much is copied of what was named, and how fast.
+#[derive(Clone, Debug, Default)]
+pub struct Extent {
+    /// Which permissions and times it gets there.
+    pub attributes: Attributes,
+    /// What is left out of folders.
+    pub exclude: Exclude,
+    /// Not faster than this.
+    pub limit: Option<Limit>,
+}
+
+impl Extent {
+    /// Whether the lab's messages have no words for it, or its client no way.
+    pub fn needs_windowed(&self) -> bool {
+        self.attributes == Attributes::Kept || self.limit.is_some()
+    }
 }
 
 impl SendPlan {
@@ -134,11 +155,11 @@ fn run(
     if let Some(text) = wire.buffer_hint() {
         report.note(&Note::Uploading(UploadNote::Hint { text }))?;
     }
-    let waker = wire.waker();
-    let earlier = if plan.restart { Earlier::Dropped } else { Earlier::Used };
-    let resumption = Resumption { earlier, memory: Memory::open(plan.config_dir.as_deref()) };
-    let ahead = sources.resume(plan.sha256, resumption, move || waker.wake())?;
-    let feed = Feed::new(ahead, plan.existing, earlier);
+    let throttle = match Throttle::start(plan.extent.limit.as_ref(), wire.waker()) {
+        Ok(throttle) => throttle,
+        Err(error) => return fail(&plan, (error.to_string(), exit::LOCAL_FILE), report),
+    };
+    let feed = feed(&plan, sources, wire)?;
     let now = clock::now();
     let (call_seed, seed) = (random()?, random()?);
     let Beginning { peers, opening, chosen, rtt, began } = beginning;
@@ -169,6 +190,7 @@ fn run(
         known_hosts: identity.folder.known_hosts(),
         memory: PathMemory::new(identity.folder.known_paths()),
         looks: Looks::new(plan.plot.clone()),
+        throttle,
         plan,
         name,
         report,
@@ -189,6 +211,15 @@ fn run(
     sending.finish_qlog(&mut caller)?;
     sending.draw(clock::now())?;
     code
+}
+
+/// Begins to read, or to look where an earlier try ended.
+fn feed(plan: &SendPlan, sources: Sources, wire: &Wire) -> io::Result<Feed> {
+    let waker = wire.waker();
+    let earlier = if plan.restart { Earlier::Dropped } else { Earlier::Used };
+    let resumption = Resumption { earlier, memory: Memory::open(plan.config_dir.as_deref()) };
+    let ahead = sources.resume(plan.sha256, resumption, move || waker.wake())?;
+    Ok(Feed::new(ahead, plan.existing, earlier, plan.extent.attributes))
 }
 
 /// Who we are, and where the keys of others are.
@@ -227,9 +258,15 @@ fn prepare(
         .map_err(|error: IdentityError| (error.to_string(), exit::UNEXPECTED)))
 }
 
+/// What was named, and nothing that was to be left out.
+pub(super) fn gathered(plan: &SendPlan, input: Box<dyn Read + Send>) -> Result<Sources, PlanError> {
+    let sources = Sources::gather_with(&plan.sources, plan.recursive, &plan.destination, input)?;
+    Ok(sources.excluding(plan.extent.exclude.clone()))
+}
+
 /// Finds the sources and a name for the transfer.
 fn name(plan: &SendPlan, balance: &mut Balance, report: &mut dyn Report) -> io::Result<Result<Named, Unprepared>> {
-    let mut sources = match Sources::gather(&plan.sources, plan.recursive, &plan.destination) {
+    let mut sources = match gathered(plan, Box::new(io::stdin())) {
         Ok(sources) => sources,
         Err(error) => return Ok(Err((error.to_string(), exit::USAGE))),
     };

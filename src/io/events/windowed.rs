@@ -29,6 +29,35 @@ pub enum UploadNote {
         /// After so many seconds.
         seconds: u64,
     },
+    /// How fast is sent at most, from now on.
+    Limited {
+        /// In bytes of UDP payload; `null` for no limit.
+        bytes_per_second: Option<u64>,
+    },
+    /// This would be copied.
+    WouldSend {
+        /// Its name there.
+        name: String,
+        /// Its size in bytes; `null` for a folder and for standard input.
+        bytes: Option<u64>,
+        /// Whether it is a folder.
+        is_folder: bool,
+    },
+    /// So much would be copied.
+    Rehearsed {
+        /// Where to.
+        target: String,
+        /// Files.
+        files: u64,
+        /// Folders.
+        folders: u64,
+        /// Bytes of the files, but for those of standard input.
+        bytes: u64,
+        /// Standard input is among them, and nobody knows how long it is.
+        is_open: bool,
+        /// What would not be copied.
+        missing: u64,
+    },
     /// What could make this machine faster.
     Hint {
         /// In a sentence.
@@ -45,6 +74,24 @@ impl UploadNote {
                 format!("no answer for {seconds} s; waiting up to {patience} s")
             }
             UploadNote::Answering { seconds } => format!("an answer again after {seconds} s; it goes on"),
+            UploadNote::Limited { bytes_per_second: None } => "sending without a limit".into(),
+            UploadNote::Limited { bytes_per_second: Some(rate) } => {
+                format!("sending at most {}/s ({} kbit/s)", DecimalBytes(*rate), rate.saturating_mul(8) / 1000)
+            }
+            UploadNote::WouldSend { name, bytes: Some(bytes), .. } => {
+                format!("would send {}, {}", Printable(name), DecimalBytes(*bytes))
+            }
+            UploadNote::WouldSend { name, is_folder, .. } => {
+                format!("would send {}{}", Printable(name), if *is_folder { "/" } else { " from standard input" })
+            }
+            UploadNote::Rehearsed { target, files, folders, bytes, is_open, missing } => {
+                let (target, bytes) = (Printable(target), DecimalBytes(*bytes));
+                let open = if *is_open { " and standard input" } else { "" };
+                let not = if *missing > 0 { format!("; {missing} would not be copied") } else { String::new() };
+                format!(
+                    "would send {files} files and {folders} folders, {bytes}{open}, to {target}{not}; nothing was sent"
+                )
+            }
             UploadNote::Hint { text } => text.clone(),
         }
     }
@@ -52,10 +99,12 @@ impl UploadNote {
     /// Whether a person who wants to read so much is told.
     pub fn is_told(&self, volume: Volume) -> bool {
         match self {
-            UploadNote::Hint { .. } => volume == Volume::Verbose,
-            UploadNote::Digest { .. } | UploadNote::Silent { .. } | UploadNote::Answering { .. } => {
-                volume != Volume::Quiet
-            }
+            UploadNote::Hint { .. } | UploadNote::WouldSend { .. } => volume == Volume::Verbose,
+            UploadNote::Digest { .. }
+            | UploadNote::Silent { .. }
+            | UploadNote::Answering { .. }
+            | UploadNote::Limited { .. }
+            | UploadNote::Rehearsed { .. } => volume != Volume::Quiet,
         }
     }
 }

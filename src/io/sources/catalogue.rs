@@ -1,6 +1,7 @@
 //! What was found: the manifest's bytes, where each file lies in the byte space, and where it is here.
 
 use super::anchor::Anchor;
+use super::exclude::Exclude;
 use super::refusal::{Refusal, RefusalReason};
 use super::state::FileState;
 use super::stream::Stream;
@@ -87,6 +88,13 @@ impl Catalogue {
         debug_assert!(written.is_ok());
         let (anchor, layout, locations) = (walk.anchor.clone(), Layout::new(), Records::new());
         Self { walk: Some((walk, writer)), manifest, layout, locations, stream, anchor }
+    }
+
+    /// What the walk passes over from now on.
+    pub(super) fn exclude(&mut self, exclude: Exclude) {
+        if let Some((walk, _)) = &mut self.walk {
+            walk.exclude = exclude;
+        }
     }
 
     /// Whether the walk came to its end.

@@ -5,7 +5,7 @@ use super::catalogue::{Described, Found};
 use super::read_ahead::ReadAhead;
 use crate::chunker::answers::Held;
 use crate::chunker::digests::{DigestWriter, FileDigest};
-use crate::chunker::request::{Earlier, Existing, request};
+use crate::chunker::request::{Attributes, Earlier, Existing, request};
 use crate::codec::Full;
 use crate::io::spool::Spool;
 use crate::limits::Limit;
@@ -49,8 +49,8 @@ pub enum News {
 
 impl Feed {
     /// Begins with nothing told.
-    pub fn new(ahead: ReadAhead, existing: Existing, earlier: Earlier) -> Self {
-        Self { request: request(existing, earlier), ..Self::asked_for(ahead) }
+    pub fn new(ahead: ReadAhead, existing: Existing, earlier: Earlier, attributes: Attributes) -> Self {
+        Self { request: request(existing, earlier, attributes), ..Self::asked_for(ahead) }
     }
 
     /// The same for who was asked for it: nothing is to be asked.
@@ -248,7 +248,7 @@ mod tests {
         let sources = Sources::gather_with(&paths, false, "to", Box::new(io::empty())).expect("sources");
         let (waker, woken) = channel();
         let ahead = sources.read_ahead(false, move || waker.send(()).unwrap_or_default()).expect("a thread");
-        let (mut feed, mut available) = (Feed::new(ahead, Existing::Replace, Earlier::Ignored), 0);
+        let (mut feed, mut available) = (Feed::new(ahead, Existing::Replace, Earlier::Ignored, Attributes::Fresh), 0);
         while !feed.is_complete() {
             match feed.poll().expect("tables") {
                 Some(News::Available(end)) => available = end,
@@ -290,7 +290,7 @@ mod tests {
             let (waker, woken) = channel();
             let ahead = sources.read_ahead(false, move || waker.send(()).unwrap_or_default()).expect("a thread");
             let (mut feed, mut sent, mut piece) =
-                (Feed::new(ahead, Existing::Keep, Earlier::Ignored), 0, vec![0; 1 << 20]);
+                (Feed::new(ahead, Existing::Keep, Earlier::Ignored, Attributes::Fresh), 0, vec![0; 1 << 20]);
             while !feed.is_complete() {
                 match feed.poll().expect("tables") {
                     Some(News::Available(end)) => {

@@ -23,6 +23,8 @@ pub(super) struct Planned {
     /// Without the prefix; `None` if the source has no name of its own, as `.`: what is in it goes where it would go.
     pub(super) name: Option<String>,
     pub(super) path: PathBuf,
+    /// It was not named itself, but is in a folder that was.
+    pub(super) is_within: bool,
 }
 
 /// Why the command as a whole makes no sense.
@@ -64,12 +66,13 @@ pub(super) fn plan(paths: &[PathBuf], destination: &str) -> Result<Plan, PlanErr
         (_, 1) if is_folder => Err(PlanError::StreamWithoutName),
         (_, 1) => Ok(Plan { stream: Some(whole.to_owned()), ..Plan::default() }),
         ([path], _) if !is_folder => {
-            let source = Planned { name: Some(whole.to_owned()), path: path.clone() };
+            let source = Planned { name: Some(whole.to_owned()), path: path.clone(), is_within: false };
             Ok(Plan { sources: [source].into(), ..Plan::default() })
         }
         _ => {
             let prefix = if whole.is_empty() { String::new() } else { format!("{whole}/") };
-            let sources = paths.iter().map(|path| Planned { name: own_name(path), path: path.clone() });
+            let sources =
+                paths.iter().map(|path| Planned { name: own_name(path), path: path.clone(), is_within: false });
             Ok(Plan { prefix, sources: sources.collect(), stream: None })
         }
     }

@@ -3,7 +3,10 @@
 //! It holds one open folder for each level that it is deep, and the names in these. A folder is opened through the one that
 //! it lies in, so that nobody leads it elsewhere meanwhile. (walkdir, which is the usual choice, opens whole paths.)
 
+mod exclusion;
+
 use super::anchor::Anchor;
+use super::exclude::Exclude;
 use super::plan::{Plan, Planned};
 use super::refusal::{Refusal, RefusalReason};
 use super::state::FileState;
@@ -27,6 +30,9 @@ use std::sync::Arc;
 pub(super) struct Walk {
     pub(super) anchor: Anchor,
     recursive: bool,
+    pub(super) exclude: Exclude,
+    /// How long the name there of the source is that it is in, with its `/`.
+    base: usize,
     prefix: String,
     sources: VecDeque<Planned>,
     /// Sources that were found out before the walk.
@@ -81,7 +87,7 @@ impl Walk {
             match name {
                 None if !is_recursive => walk.refused.push(Refusal { path, reason: RefusalReason::Folder }),
                 None if !is_alone => walk.refused.push(Refusal { path, reason: RefusalReason::NotAlone }),
-                name => planned.push(Planned { name: name.map(|name| name.to_string()), path }),
+                name => planned.push(Planned { name: name.map(|name| name.to_string()), path, is_within: false }),
             }
         }
         walk.line_up(planned);
@@ -90,7 +96,8 @@ impl Walk {
 
     fn nowhere(anchor: Anchor, recursive: bool) -> Self {
         let (prefix, sources, refused, folders) = (String::new(), VecDeque::new(), Vec::new(), Vec::new());
-        Self { anchor, recursive, prefix, sources, refused, folders, stream: None }
+        let exclude = Exclude::default();
+        Self { anchor, recursive, exclude, base: 0, prefix, sources, refused, folders, stream: None }
     }
 
     fn line_up(&mut self, mut planned: Vec<Planned>) {
@@ -121,11 +128,14 @@ impl Walk {
         loop {
             while let Some(folder) = self.folders.last_mut() {
                 if let Some(name) = folder.names.pop() {
+                    if self.passes_over(&name) {
+                        continue;
+                    }
                     return Some(self.look_within(&name));
                 }
                 self.folders.pop();
             }
-            let Planned { name, path } = self.sources.pop_front()?;
+            let Planned { name, path, .. } = self.next_source()?;
             if let Some(reason) = self.anchor.withholds(&path) {
                 return Some(Step::Refused(Refusal { path, reason }));
             }
@@ -172,7 +182,7 @@ impl Walk {
                         }
                         _ => {
                             let name = name.to_string_lossy().into_owned();
-                            planned.push(Planned { name: Some(name), path: inner });
+                            planned.push(Planned { name: Some(name), path: inner, is_within: true });
                         }
                     }
                 }

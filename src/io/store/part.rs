@@ -53,6 +53,17 @@ impl Part {
         opened.map(File::from)
     }
 
+    /// Opens it again, to be synced; `None` where its permission bits keep even us from it.
+    pub(super) fn reopen_to_sync(&self) -> Result<Option<File>, StoreError> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let name = self.temporary.as_deref().unwrap_or_default();
+        let open = || match openat(&*self.place.folder, name, flags, Mode::empty()) {
+            Err(Errno::ACCESS) => Ok(None),
+            opened => Ok(Some(File::from(opened?))),
+        };
+        self.place.attempt(Operation::Open, open)
+    }
+
     /// Leaves it where it is, to be adopted again.
     pub(super) fn leave(mut self) {
         self.temporary = None;

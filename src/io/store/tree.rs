@@ -351,6 +351,7 @@ mod tests {
     use super::*;
     use crate::chunker::digests::DigestWriter;
     use crate::chunker::manifest::{ManifestWriter, Modified};
+    use crate::chunker::request::Attributes;
     use crate::io::store::{ErrorKind, Faults, Operation, Policy, part::temporary_number};
     use crate::name::SafeName;
     use proptest::prelude::*;
@@ -494,7 +495,12 @@ mod tests {
     }
 
     fn send_over(store: &Arc<Store>, sent: &Sent, existing: Existing) -> Vec<Event> {
+        send_with(store, sent, existing, Attributes::Kept)
+    }
+
+    fn send_with(store: &Arc<Store>, sent: &Sent, existing: Existing, attributes: Attributes) -> Vec<Event> {
         let mut tree = Tree::open(store, existing);
+        tree.give(attributes);
         tree.handle_manifest(&sent.manifest()).expect("a manifest");
         let bytes = sent.bytes();
         for (number, chunk) in bytes.chunks(1000).enumerate() {

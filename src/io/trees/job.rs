@@ -155,7 +155,11 @@ impl Job {
         }
         if self.tree.is_none() {
             match self.request.next(&mut rest).map_err(|error| error.to_string())? {
-                Some(Request::Bring(existing)) => self.tree = Some(self.open(existing)),
+                Some(Request::Bring(existing)) => {
+                    let mut tree = self.open(existing);
+                    tree.give(self.request.attributes());
+                    self.tree = Some(tree);
+                }
                 Some(Request::Get(wanted)) => {
                     self.is_asked = true;
                     answers.push(Answer::Wanted(wanted));
@@ -368,7 +372,7 @@ mod tests {
     use crate::chunker::answers::{Answer as Word, AnswerReader};
     use crate::chunker::digests::{DigestWriter, FileDigest};
     use crate::chunker::manifest::{Entry, Kind, ManifestWriter, Modified};
-    use crate::chunker::request::{Existing, request};
+    use crate::chunker::request::{Attributes, Existing, request};
     use crate::io::store::Policy;
     use crate::name::SafeName;
     use std::fs;
@@ -382,7 +386,7 @@ mod tests {
 
     /// What a client sends about these files: request and manifest, and the digests.
     fn listing(existing: Existing, files: &[(&str, &[u8])]) -> (Vec<u8>, Vec<u8>) {
-        let (mut out, mut digests) = (request(existing, Earlier::Ignored), Vec::new());
+        let (mut out, mut digests) = (request(existing, Earlier::Ignored, Attributes::Fresh), Vec::new());
         let (mut writer, mut digester) = (ManifestWriter::new(&mut out), DigestWriter::new(&mut digests));
         for (name, content) in files {
             let (path, size) = (SafeName::parse(name).expect("a good name"), content.len() as u64);

@@ -3,6 +3,7 @@
 mod course;
 mod event;
 mod limit;
+mod pace;
 mod packet;
 
 pub use event::{Batch, CHALLENGE_LENGTH, Config, End, Event, NO_ERROR, PROTOCOL_VIOLATION, Sink};

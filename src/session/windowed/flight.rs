@@ -2,6 +2,7 @@
 
 mod counts;
 mod fates;
+mod pace;
 
 pub use counts::Counts;
 pub use fates::{Arrived, Fates, Missing};
@@ -65,6 +66,8 @@ pub struct Flight<T> {
     congestion: Box<dyn Congestion>,
     sampler: Sampler,
     pacer: Pacer,
+    /// The highest rate that the user wants, in bytes per second.
+    limit: u64,
     mtu: Mtu,
     marks: Marks,
     /// Probes that a time-out has made due.
@@ -107,6 +110,7 @@ impl<T: Copy> Flight<T> {
             rtt,
             pto: Pto::new(),
             pacer: Pacer::new(now, congestion.pacing_rate(), mtu.size()),
+            limit: u64::MAX,
             congestion,
             sampler: Sampler::new(now),
             mtu,
@@ -141,6 +145,7 @@ impl<T: Copy> Flight<T> {
             return 0;
         }
         let paced = self.pacer.budget(now, self.is_held || self.sampler.is_late());
+        self.note_limit(paced);
         let forfeited = self.pacer.take_forfeited();
         if std::mem::replace(&mut self.is_held, paced == 0) && forfeited > LATE {
             self.counts.late = self.counts.late.saturating_add(forfeited);
@@ -182,7 +187,7 @@ impl<T: Copy> Flight<T> {
         if ack_eliciting {
             if std::mem::take(&mut self.is_idle) && self.ledger.bytes_in_flight() == 0 {
                 self.congestion.on_idle_restart(now);
-                self.pacer.set_rate(now, self.congestion.pacing_rate());
+                self.pace(now);
             }
             self.probes = self.probes.saturating_sub(1);
             let in_flight = self.ledger.bytes_in_flight() + length;
@@ -245,7 +250,7 @@ impl<T: Copy> Flight<T> {
             let acked = congestion::Acked { now, bytes, in_flight_before, in_flight, sample, smoothed_rtt, ack_delay };
             self.congestion.on_acked(&acked);
         }
-        self.pacer.set_rate(now, self.congestion.pacing_rate());
+        self.pace(now);
         Ok(heard.packets > 0)
     }
 
@@ -269,7 +274,7 @@ impl<T: Copy> Flight<T> {
         let dice = seed.first_chunk().map_or(0, |bytes: &[u8; 8]| u64::from_le_bytes(*bytes));
         let (mtu, rtt) = (self.mtu.size(), self.rtt.latest());
         self.congestion = choice.begin(&congestion::Start { now, mtu, rtt, seed: dice, remembered: None });
-        self.pacer = Pacer::new(now, self.congestion.pacing_rate(), mtu);
+        self.pacer = Pacer::new(now, self.pacing_rate(), mtu);
     }
 
     /// Finds what has become lost, or what a silence makes due.
@@ -278,7 +283,7 @@ impl<T: Copy> Flight<T> {
         match self.ledger.loss_deadline(now, &self.rtt) {
             Some(due) if now >= due => {
                 self.find_losses(fates, now);
-                self.pacer.set_rate(now, self.congestion.pacing_rate());
+                self.pace(now);
             }
             Some(_) => {}
             None => {

@@ -1,6 +1,7 @@
 //! The client's half of a windowed transfer: handshake, then what the files are, then their bytes, until the server says that all is
 //! done.
 
+mod pace;
 mod stats;
 
 pub use stats::Stats;
@@ -14,7 +15,6 @@ use super::ordered::Ordered;
 use super::streams::Source;
 use super::watch::settings;
 use super::{ANSWER_WINDOW, DATA_CREDIT, MANIFEST_CREDIT};
-use crate::limits::Limit;
 use crate::packet::windowed::frame::Space;
 use crate::packet::windowed::{ConnectionId, Datagram, reset_token};
 use crate::ranges::RangeSet;
@@ -74,6 +74,7 @@ pub struct Upload<S> {
     is_confirmed: bool,
     source: S,
     chrono: Chrono,
+    limit: u64,
     /// Where the bytes end that are there to be sent, by then.
     manifest_end: u64,
     data_end: u64,
@@ -101,6 +102,7 @@ impl<S: Source> Upload<S> {
             is_confirmed: false,
             source,
             chrono: Chrono::new(now),
+            limit: u64::MAX,
             manifest_end: 0,
             data_end: 0,
             is_complete: false,
@@ -152,6 +154,7 @@ impl<S: Source> Upload<S> {
         let (keys, peer_id) = (established.keys, established.to);
         let cipher = keys.cipher;
         let mut connection = Connection::new(Config { keys, peer_id, takeoff, timeout, keeps_alive: true });
+        connection.set_limit(self.limit, now);
         let streams = connection.streams();
         for (space, credit, end) in
             [(Space::Manifest, MANIFEST_CREDIT, self.manifest_end), (Space::Data, DATA_CREDIT, self.data_end)]
@@ -306,7 +309,7 @@ impl<S: Source> Upload<S> {
         let (_, connection) = self.connection.as_mut()?;
         let batch = connection.poll_transmit(out, &mut self.source, now);
         if batch.is_none() {
-            self.chrono.reach(limit(connection, &self.source, self.sending.choice), now);
+            self.chrono.reach(pace::held_back_by(connection, &self.source, self.sending.choice), now);
         }
         batch
     }
@@ -378,14 +381,6 @@ impl<S: Source> Upload<S> {
 
 /// A round trip that is no longer than what a woken thread waits for a core on a busy machine.
 const NEAR: Duration = Duration::from_millis(2);
-
-/// What holds an upload back that has nothing more to send now.
-fn limit(connection: &Connection, source: &impl Source, choice: Choice) -> Limit {
-    match (connection.limit(source.behind()), choice) {
-        (Limit::Path, Choice::Fixed(_)) => Limit::Rate,
-        (limit, _) => limit,
-    }
-}
 
 struct Answers<'a>(&'a mut Ordered);
 

@@ -190,7 +190,7 @@ fn measure<T: Copy>(metric: Metric, flight: &Flight<T>) -> Option<u64> {
         Metric::CongestionWindow => Some(congestion.window()),
         Metric::BytesInFlight => Some(flight.bytes_in_flight()),
         Metric::SlowStartThreshold => congestion.slow_start_threshold(),
-        Metric::PacingRate => Some(congestion.pacing_rate()).filter(|rate| *rate < u64::MAX),
+        Metric::PacingRate => Some(flight.pacing_rate()).filter(|rate| *rate < u64::MAX),
     }
 }
 

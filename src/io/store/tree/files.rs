@@ -6,10 +6,11 @@ use super::super::{
     part::Part,
     place::Place,
 };
+use super::Tree;
 use super::admission::{Admitted, admit, in_the_way};
 use super::durability::Unsynced;
 use super::folders::{Folders, ROOT, device};
-use super::growing::{Finish, Growths, set_attributes};
+use super::growing::{Finish, Given, Growths, set_attributes};
 use super::guard::Guard;
 use super::partials::{Names, Partials};
 use super::publishing::{Desk, Published, Verified};
@@ -18,7 +19,7 @@ use super::roster::{Digests, Roster, State};
 use super::space::Space;
 use crate::chunker::layout::Piece;
 use crate::chunker::manifest::{Entry, Kind};
-use crate::chunker::request::Existing;
+use crate::chunker::request::{Attributes, Existing};
 use cap_std::fs::Dir;
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 pub(super) struct Files {
     store: Arc<Store>,
     existing: Existing,
+    pub(super) attributes: Attributes,
     pub(super) roster: Roster,
     folders: Folders,
     space: Space,
@@ -47,6 +49,7 @@ impl Files {
         Files {
             store: Arc::clone(store),
             existing,
+            attributes: Attributes::Fresh,
             roster: Roster::default(),
             folders: Folders::default(),
             space: Space::new(store),
@@ -117,8 +120,7 @@ impl Files {
         let guard = self.guard.as_ref();
         let elsewhere = elsewhere.flatten() != guard.map(|guard| guard.device);
         let synced = self.store.policy.sync && (size >= ALONE || elsewhere);
-        let mode = described.mode & guard.map_or(0, |guard| guard.allowed);
-        let finish = Finish { mode, modified: described.modified, sync: synced };
+        let finish = Finish { given: self.given(&described), sync: synced };
         let blake3 = match self.partials.has(entry) {
             true => self.partials.finish(entry, finish)?,
             false => self.growths.finish(entry, size, finish)?,
@@ -257,8 +259,16 @@ impl Files {
     fn finish_folder(&mut self, described: &Entry) -> Result<(), StoreError> {
         let folder = self.make(described, described.path.as_str())?;
         let place = Place::within(&self.store, folder, &described.path);
-        let mode = described.mode & self.guard.as_ref().map_or(0, |guard| guard.allowed);
-        place.attempt(Operation::Attributes, || set_attributes(&*place.folder, mode, described.modified))
+        place.attempt(Operation::Attributes, || set_attributes(&*place.folder, self.given(described)))
+    }
+
+    /// The permissions and the time of an entry.
+    fn given(&self, described: &Entry) -> Given {
+        let allowed = self.guard.as_ref().map_or(0, |guard| guard.allowed);
+        match self.attributes {
+            Attributes::Fresh => Given { mode: described.mode & allowed, modified: None },
+            Attributes::Kept => Given { mode: described.mode, modified: Some(described.modified) },
+        }
     }
 
     /// Where verified files get their names; there once a file began.
@@ -266,6 +276,13 @@ impl Files {
         let Files { store, existing, roster, folders, unsynced, guard, partials, .. } = self;
         let existing = *existing;
         guard.as_ref().map(|guard| Desk { store, existing, roster, folders, unsynced, guard, partials })
+    }
+}
+
+impl Tree {
+    /// Which permissions and times files and new folders get, from now on; without this, fresh ones.
+    pub fn give(&mut self, attributes: Attributes) {
+        self.files.attributes = attributes;
     }
 }
 

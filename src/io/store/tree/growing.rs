@@ -47,12 +47,19 @@ struct Content {
 /// What a file gets when it is complete.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Finish {
-    /// Its permission bits.
-    pub(super) mode: u32,
-    /// Its time of change.
-    pub(super) modified: Modified,
+    /// Its permissions and its time.
+    pub(super) given: Given,
     /// Whether to wait for the disk.
     pub(super) sync: bool,
+}
+
+/// The attributes of a file or a folder.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given {
+    /// Its permission bits, none beyond 0o777.
+    pub(super) mode: u32,
+    /// Its time of change; `None` for that of its last write.
+    pub(super) modified: Option<Modified>,
 }
 
 impl Growths {
@@ -110,7 +117,7 @@ impl Growths {
         let Some((part, file, content)) = self.opened(entry)? else { return Ok([0; 32]) };
         content.flush();
         let place = &part.place;
-        place.attempt(Operation::Attributes, || set_attributes(file, finish.mode, finish.modified))?;
+        place.attempt(Operation::Attributes, || set_attributes(file, finish.given))?;
         if finish.sync {
             place.attempt(Operation::SyncFile, || file.sync_all())?;
         }
@@ -221,13 +228,16 @@ impl Content {
     }
 }
 
-/// Gives a file or a folder its permission bits and its time of change.
-pub(super) fn set_attributes(file: impl AsFd, mode: u32, modified: Modified) -> io::Result<()> {
-    let times = Timestamps {
-        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-        last_modification: Timespec { tv_sec: modified.seconds(), tv_nsec: modified.nanoseconds().into() },
-    };
-    for set in [futimens(&file, &times), fchmod(&file, Mode::from_raw_mode(mode))] {
+/// Gives a file or a folder its permission bits and its time of change, through its handle: no name is followed.
+pub(super) fn set_attributes(file: impl AsFd, given: Given) -> io::Result<()> {
+    let timed = given.modified.map_or(Ok(()), |modified| {
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+            last_modification: Timespec { tv_sec: modified.seconds(), tv_nsec: modified.nanoseconds().into() },
+        };
+        futimens(&file, &times)
+    });
+    for set in [timed, fchmod(&file, Mode::from_raw_mode(given.mode & 0o777))] {
         match set {
             // Some file systems have neither; the content is what matters.
             Err(Errno::PERM | Errno::OPNOTSUPP | Errno::INVAL) => {}

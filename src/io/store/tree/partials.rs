@@ -214,7 +214,7 @@ impl Partials {
                 root.push(open.journal.get(group)?.ok_or_else(missing)?);
             }
             open.file.set_len(partial.size)?;
-            set_attributes(&open.file, finish.mode, finish.modified)?;
+            set_attributes(&open.file, finish.given)?;
             if finish.sync {
                 partial.place.try_to(Operation::SyncFile, || open.file.sync_all())?;
             }

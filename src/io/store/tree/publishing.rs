@@ -91,8 +91,10 @@ impl Desk<'_> {
 
     fn rename(&mut self, mut part: Part, file: Verified, sync: bool) -> Result<Option<u64>, StoreError> {
         if sync {
-            let open = part.reopen()?;
-            part.place.attempt(Operation::SyncFile, || open.sync_all())?;
+            match part.reopen_to_sync()? {
+                Some(open) => part.place.attempt(Operation::SyncFile, || open.sync_all())?,
+                None => sync_all(&self.guard.root)?,
+            }
         }
         let entry = self.roster.entry(file.entry)?;
         let replaced = check_existing(&part.place, self.existing, &entry)?;

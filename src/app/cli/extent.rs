@@ -1,0 +1,48 @@
+//! How much is copied of what was named, and how fast.
+
+use crate::app::send::Extent;
+use crate::chunker::request::Attributes;
+use crate::io::sources::{Exclude, Pattern};
+use crate::io::throttle::Limit;
+use clap::Args;
+
+/// What only the windowed mode knows.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "In the windowed mode")]
+pub struct ExtentArgs {
+    /// Keep permissions and times of change of files and new folders, whatever the umask there; never setuid, setgid or sticky. Otherwise
+    /// they get, as with cp, what the umask leaves of the permissions (executable stays executable), and new times. [default: off]
+    #[arg(short, long)]
+    pub preserve: bool,
+    /// Leave out of folders what matches, as in a .gitignore: '*.tmp' anywhere, /build right below the source, cache/ only folders,
+    /// 'docs/**/*.pdf' below docs. May be given several times. [default: nothing is left out]
+    #[arg(long, value_name = "GLOB", value_parser = |text: &str| text.parse::<Pattern>())]
+    pub exclude: Vec<Pattern>,
+    /// Send at most so fast: 10mbit are 10 megabits a second (kbit, mbit, gbit), 1.25MB/s the same in bytes (kB/s, MB/s, GB/s); headers of
+    /// IP and UDP are not counted. @FILE: what that file says, looked at once a second; `none` lifts it. [default: no limit]
+    #[arg(long, value_name = "RATE", value_parser = |text: &str| text.parse::<Limit>())]
+    pub limit: Option<Limit>,
+    /// Say what would be sent and what could not be read, and send nothing, not even a question to the server; with --verbose or --json
+    /// each file. [default: off]
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
+impl ExtentArgs {
+    /// Those of these options that were used.
+    pub fn used(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (self.preserve, "--preserve"),
+            (!self.exclude.is_empty(), "--exclude"),
+            (self.limit.is_some(), "--limit"),
+            (self.dry_run, "--dry-run"),
+        ];
+        all.into_iter().filter_map(|(is_used, option)| is_used.then_some(option))
+    }
+
+    /// As it is meant.
+    pub fn extent(self) -> Extent {
+        let attributes = if self.preserve { Attributes::Kept } else { Attributes::Fresh };
+        Extent { attributes, exclude: Exclude::new(self.exclude), limit: self.limit }
+    }
+}
