@@ -65,6 +65,10 @@ pub enum UploadNote {
     },
 }
 
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
 impl UploadNote {
     pub(super) fn sentence(&self) -> String {
         match self {
@@ -88,8 +92,9 @@ impl UploadNote {
                 let (target, bytes) = (Printable(target), DecimalBytes(*bytes));
                 let open = if *is_open { " and standard input" } else { "" };
                 let not = if *missing > 0 { format!("; {missing} would not be copied") } else { String::new() };
+                let (s, folders_s) = (plural(*files), plural(*folders));
                 format!(
-                    "would send {files} files and {folders} folders, {bytes}{open}, to {target}{not}; nothing was sent"
+                    "would send {files} file{s} and {folders} folder{folders_s}, {bytes}{open}, to {target}{not}; nothing was sent"
                 )
             }
             UploadNote::Hint { text } => text.clone(),
