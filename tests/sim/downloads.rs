@@ -281,7 +281,8 @@ fn a_client_that_gets_and_moves_is_followed() {
 
 #[test]
 fn what_the_client_does_not_want_need_not_come() {
-    for seed in seeds(10) {
+    // Some are enough of transfers as long as these.
+    for seed in seeds(10).take(200) {
         let _replay = Replay("what_the_client_does_not_want", seed);
         let mut plan = Plan::new("rate=20mbit,delay=20ms,loss=5%", 20_000_000);
         plan.refused = 15_000_000;
