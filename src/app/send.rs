@@ -88,7 +88,7 @@ impl Application<Caller<Feed>> for Sending<'_> {
                 let failure = Failure::NoAnswer { forged: 0, unreachable: true };
                 return self.fail(caller, self.failure(&failure)).map(ControlFlow::Break);
             }
-            self.tell_progress(now)?;
+            self.tell_progress(caller, now)?;
             return Ok(ControlFlow::Continue(false));
         };
         match event {
@@ -291,7 +291,7 @@ impl Sending<'_> {
         })))
     }
 
-    fn tell_progress(&mut self, now: Instant) -> io::Result<()> {
+    fn tell_progress(&mut self, caller: &mut Caller<Feed>, now: Instant) -> io::Result<()> {
         if !self.is_connected || self.told_at.is_some_and(|last| now.saturating_duration_since(last) < TELL_EVERY) {
             return Ok(());
         }
@@ -309,6 +309,7 @@ impl Sending<'_> {
             loss: Some(loss(&self.stats)),
             is_open: !self.balance.is_sized(),
             silent_s: silence::seconds(unanswered, now),
+            current: self.plan.is_many().then(|| caller.upload().source().at(self.stats.reached)).flatten(),
             limit: self.looks.present(&self.stats),
         }))
     }

@@ -135,9 +135,23 @@ pub struct Progress {
     /// For how many seconds the other side has not answered, if that is worth a word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silent_s: Option<u64>,
+    /// The file of several that moves at present.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current: Option<Current>,
     /// What holds it back at present, where that is known.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "limit_name")]
     pub limit: Option<Limit>,
+}
+
+/// How far a file of several is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Current {
+    /// Its name at the receiver.
+    pub name: String,
+    /// Its bytes so far.
+    pub bytes: u64,
+    /// Its bytes in all.
+    pub size: u64,
 }
 
 fn limit_name<S: Serializer>(limit: &Option<Limit>, serializer: S) -> Result<S::Ok, S::Error> {

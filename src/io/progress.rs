@@ -2,13 +2,15 @@
 
 use super::board::{self, Board};
 use super::events::chat::{ChatNote, RegistryNote, Tables};
-use super::events::{Note, Progress, Report, Transfer, Volume, sentence};
+use super::events::{Current, Note, Progress, Report, Transfer, Volume, sentence};
 use crate::name::Printable;
+use console::measure_text_width;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use textwrap::{Options, WordSeparator, WordSplitter};
 
 /// For people: a bar a transfer where standard error is a terminal, and sentences on standard output.
 pub struct HumanReport {
@@ -16,7 +18,7 @@ pub struct HumanReport {
     /// Standard output is for something else.
     is_aside: bool,
     bars: MultiProgress,
-    running: HashMap<u64, ProgressBar>,
+    running: HashMap<u64, Lines>,
     /// Transfers without a bar, and the line that counts them.
     crowd: usize,
     crowd_line: Option<ProgressBar>,
@@ -66,21 +68,12 @@ impl HumanReport {
                 let spinner = self.bars.add(ProgressBar::new_spinner());
                 spinner.set_message(format!("waiting for {}", Printable(target)));
                 spinner.enable_steady_tick(TICK);
-                self.running.insert(0, spinner);
+                self.running.insert(0, Lines { whole: spinner, file: None });
             }
             Note::Started(transfer) => self.start(transfer),
             Note::Progress(progress) => {
-                if let Some(bar) = self.running.get(&progress.id) {
-                    // A windowed transfer learns of further files while it sends, and how much that makes in all.
-                    if progress.is_open != bar.length().is_none() {
-                        bar.set_style(if progress.is_open { open_style() } else { style() });
-                    }
-                    match progress.is_open {
-                        true => bar.unset_length(),
-                        false => bar.set_length(progress.size),
-                    }
-                    bar.set_position(progress.bytes);
-                    bar.set_message(words_of(progress));
+                if let Some(lines) = self.running.get_mut(&progress.id) {
+                    lines.show(&self.bars, progress);
                 }
             }
             Note::Finished(finished) => self.end(finished.id),
@@ -109,8 +102,8 @@ impl HumanReport {
             self.crowd += 1;
         } else {
             let bar = self.bars.add(ProgressBar::new(transfer.size).with_style(style()));
-            bar.set_prefix(shortened(&transfer.name));
-            self.running.insert(transfer.id, bar);
+            bar.set_prefix(shortened(&transfer.name, PREFIX));
+            self.running.insert(transfer.id, Lines { whole: bar, file: None });
         }
         self.draw_crowd();
     }
@@ -142,12 +135,48 @@ impl HumanReport {
     }
 
     fn clear(&mut self, id: u64) -> bool {
-        if let Some(bar) = self.running.remove(&id) {
-            bar.finish_and_clear();
-            self.bars.remove(&bar);
+        if let Some(lines) = self.running.remove(&id) {
+            lines.clear(&self.bars);
             return true;
         }
         false
+    }
+}
+
+/// The bar of a transfer and, where it has several files, that of the one that moves at present.
+struct Lines {
+    whole: ProgressBar,
+    file: Option<ProgressBar>,
+}
+
+impl Lines {
+    fn show(&mut self, bars: &MultiProgress, progress: &Progress) {
+        // A windowed transfer learns of further files while it sends, and how much that makes in all.
+        if progress.is_open != self.whole.length().is_none() {
+            self.whole.set_style(if progress.is_open { open_style() } else { style() });
+        }
+        match progress.is_open {
+            true => self.whole.unset_length(),
+            false => self.whole.set_length(progress.size),
+        }
+        self.whole.set_position(progress.bytes);
+        self.whole.set_message(words_of(progress));
+        let Some(Current { name, bytes, size }) = progress.current.as_ref().filter(|_| board::width() >= NARROW) else {
+            return;
+        };
+        let whole = &self.whole;
+        let file =
+            self.file.get_or_insert_with(|| bars.insert_after(whole, ProgressBar::new(0).with_style(file_style())));
+        file.set_length(*size);
+        file.set_position(*bytes);
+        file.set_message(shortened(name, usize::from(board::width()).saturating_sub(BESIDE_NAME)));
+    }
+
+    fn clear(self, bars: &MultiProgress) {
+        for line in self.file.into_iter().chain([self.whole]) {
+            line.finish_and_clear();
+            bars.remove(&line);
+        }
     }
 }
 
@@ -159,14 +188,13 @@ impl Report for HumanReport {
         if let (Note::Listening { address, .. }, Volume::Quiet) = (note, self.volume) {
             text = format!("listening on {address}");
         }
+        let is_error = self.is_aside || is_failure(note);
+        let is_read_by_a_person = if is_error { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+        if is_read_by_a_person {
+            text = wrapped(&text, board::width());
+        }
         self.bars.suspend(|| {
-            let failed = match note {
-                Note::Failed { .. } => true,
-                Note::Messaging(note) => note.is_failure(),
-                Note::Chatting(note) => note.is_failure(),
-                _ => false,
-            };
-            if failed || self.is_aside {
+            if is_error {
                 // Nobody may read complaints; the exit code tells all the same.
                 let _ = writeln!(io::stderr().lock(), "{text}");
                 return Ok(());
@@ -186,13 +214,30 @@ impl Report for HumanReport {
     }
 }
 
+fn is_failure(note: &Note) -> bool {
+    match note {
+        Note::Failed { .. } => true,
+        Note::Messaging(note) => note.is_failure(),
+        Note::Chatting(note) => note.is_failure(),
+        _ => false,
+    }
+}
+
 fn style() -> ProgressStyle {
+    if board::width() < NARROW {
+        return style_of("{prefix:12} {percent} % {decimal_bytes_per_sec} {eta}");
+    }
     style_of("{prefix:12} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} {msg}")
 }
 
 /// Nobody knows how far it is, nor how long it will take.
 fn open_style() -> ProgressStyle {
     style_of("{prefix:12} {spinner} {decimal_bytes} {decimal_bytes_per_sec} {wide_msg}")
+}
+
+/// A file among others.
+fn file_style() -> ProgressStyle {
+    style_of("  [{bar:16}] {decimal_bytes:>9}/{decimal_total_bytes:9} {msg}")
 }
 
 fn style_of(template: &str) -> ProgressStyle {
@@ -214,14 +259,28 @@ fn words_of(progress: &Progress) -> String {
     }
 }
 
-/// A name that fits before a bar: its end tells more than its beginning.
-fn shortened(name: &str) -> String {
+/// A text that breaks between words. A word that is too long for a line, a path or a digest, stays whole: the terminal breaks it,
+/// and gives it back in one piece to who marks it.
+fn wrapped(text: &str, columns: u16) -> String {
+    let options =
+        Options::new(usize::from(columns).max(20)).break_words(false).word_splitter(WordSplitter::NoHyphenation);
+    textwrap::fill(text, options.word_separator(WordSeparator::AsciiSpace))
+}
+
+/// A name in so many columns: its end tells more than its beginning.
+fn shortened(name: &str, columns: usize) -> String {
     let safe = Printable(name).to_string();
-    let length = safe.chars().count();
-    match length {
-        0..=12 => safe,
-        _ => format!("…{}", safe.chars().skip(length - 11).collect::<String>()),
+    let width = measure_text_width(&safe);
+    if width <= columns {
+        return safe;
     }
+    let mut rest = safe.as_str();
+    while measure_text_width(rest) >= columns.max(1) {
+        let mut characters = rest.chars();
+        characters.next();
+        rest = characters.as_str();
+    }
+    format!("…{rest}")
 }
 
 /// How many cases of an examination are through, and which ones run now; on standard error, where that is a terminal.
@@ -268,6 +327,15 @@ impl CaseCounter {
     }
 }
 
+/// Columns before a bar.
+const PREFIX: usize = 12;
+
+/// A line with less room than this has no bar.
+const NARROW: u16 = 76;
+
+/// Columns beside the name of a file among others.
+const BESIDE_NAME: usize = 42;
+
 /// A line with room for what holds a transfer back: up to 41 columns, beside the name, the sizes, the rates and the path, and something
 /// must be left for the bar.
 const WIDE: u16 = 130;
@@ -277,3 +345,24 @@ const BARS_MAX: usize = 10;
 
 /// How often a waiting line shows that it is alive.
 const TICK: Duration = Duration::from_millis(120);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_break_between_words_and_digests_do_not() {
+        let digest = "f9d75c0fce180d5eb48a6094a6e21bb0292f82fb";
+        assert_eq!(wrapped("10.0.0.1:1: name-with-hyphens: 3 bytes", 20), "10.0.0.1:1:\nname-with-hyphens: 3\nbytes");
+        assert_eq!(wrapped(&format!("blake3 {digest}\n  two"), 20), format!("blake3\n{digest}\n  two"));
+    }
+
+    #[test]
+    fn of_a_long_name_the_end_is_shown() {
+        assert_eq!(shortened("photos/2020/a.jpg", 12), "…/2020/a.jpg");
+        assert_eq!(
+            (shortened("short", 12), shortened("ééééé", 4), shortened("wide", 0)),
+            ("short".into(), "…ééé".into(), "…".into())
+        );
+    }
+}

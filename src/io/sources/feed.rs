@@ -7,6 +7,7 @@ use crate::chunker::answers::Held;
 use crate::chunker::digests::{DigestWriter, FileDigest};
 use crate::chunker::request::{Attributes, Earlier, Existing, request};
 use crate::codec::Full;
+use crate::io::events::Current;
 use crate::io::spool::Spool;
 use crate::limits::Limit;
 use crate::packet::windowed::frame::Space;
@@ -145,6 +146,11 @@ impl Feed {
     /// What is known of an entry.
     pub fn describe(&self, entry: u32) -> Described {
         self.ahead.describe(entry)
+    }
+
+    /// How far the file is that has the byte at `offset`. `None` where nobody knows its size.
+    pub fn at(&self, offset: u64) -> Option<Current> {
+        self.ahead.at(offset)
     }
 
     /// Why a file that was read could not be read again, if that was so.

@@ -16,9 +16,10 @@ use self::ahead::{Ahead, FOUND_MAX, is_tiny};
 use self::board::Board;
 use self::ring::Block;
 use self::work::Work;
-use super::catalogue::{Described, Found, Shared, lock};
+use super::catalogue::{Described, Found, Holder, Shared, lock};
 use super::reader::{ReadError, Reader};
 use crate::chunker::digests::FileDigest;
+use crate::io::events::Current;
 use crate::limits::Limit;
 use std::io;
 use std::ops::Range;
@@ -140,6 +141,14 @@ impl ReadAhead {
     /// What is known of an entry.
     pub fn describe(&self, entry: u32) -> Described {
         lock(&self.catalogue).describe(entry)
+    }
+
+    /// How far the file is that has the byte at `offset`. `None` where nobody knows its size.
+    pub fn at(&self, offset: u64) -> Option<Current> {
+        let mut catalogue = lock(&self.catalogue);
+        let (piece, _) = catalogue.locate(offset).filter(|(_, holder)| matches!(holder, Holder::File))?;
+        let described = catalogue.describe(piece.entry);
+        Some(Current { name: described.name, bytes: piece.offset, size: described.size })
     }
 
     /// What whoever waits for more waits for.

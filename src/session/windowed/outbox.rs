@@ -160,6 +160,11 @@ impl Outbox {
         self.void
     }
 
+    /// The first byte that the peer has not, and that it is to have.
+    pub fn reached(&self) -> u64 {
+        self.acked.first_gap(0)
+    }
+
     /// How many bytes the peer has, or need not have.
     pub fn acked(&self) -> u64 {
         self.acked.total()

@@ -17,6 +17,8 @@ pub struct Stats {
     pub counts: Counts,
     /// Bytes of files that the server has.
     pub acknowledged: u64,
+    /// The offset of the first byte that the server has not, and is to have.
+    pub reached: u64,
     /// Bytes of files that are not to be sent, and that it has not.
     pub void: u64,
     /// Since when nothing was heard of what waits for an answer.
@@ -62,9 +64,11 @@ impl Stats {
         let outbox = connection.streams().outbox(Space::Data);
         let (acked, void, repeated) =
             outbox.map_or((0, 0, 0), |outbox| (outbox.acked(), outbox.void(), outbox.repeated()));
+        let reached = outbox.map_or(0, Outbox::reached);
         Self {
             counts,
             acknowledged: acked.saturating_sub(void),
+            reached,
             void,
             repeated,
             rtt: Some(rtt),
