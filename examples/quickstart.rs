@@ -3,24 +3,17 @@
 //!
 //! `cargo run --release --example quickstart [FILE]`
 
-use homing::app::auto::copy_best;
 use homing::app::link::relay;
-use homing::app::send::{Extent, SendPlan};
-use homing::app::serve::{ServePlan, open_harbour, serve};
-use homing::chunker::request::Existing;
-use homing::endpoint::{Config, Endpoint};
-use homing::io::events::{Note, Report, Volume, sentence};
+use homing::io::events::{Listener, Note, Volume, sentence};
 use homing::io::progress::HumanReport;
 use homing::io::signals::Interrupt;
 use homing::io::source::Source;
-use homing::io::store::Policy;
 use homing::io::udp::{Waker, Wire};
-use homing::porter::Porter;
 use homing::relay::Relay;
-use homing::session::congestion::Choice;
+use homing::{Client, Server};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -35,38 +28,28 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pigeon.jpg");
     let file = std::env::args_os().nth(1).map_or_else(|| PathBuf::from(picture), PathBuf::from);
-    let source = Source::open(&file)?;
+    let sent = Source::open(&file)?.digest()?;
     let inbox = tempfile::Builder::new().prefix("homing-quickstart-").tempdir()?.keep();
     let remote = file.file_name().ok_or("a file, please")?.to_string_lossy().into_owned();
 
     // Keys of this example's own: nobody is remembered.
     let keys = tempfile::Builder::new().prefix("homing-quickstart-keys-").tempdir()?;
-    let server = Program::server(inbox.clone(), keys.path())?;
-    let link = Program::link(server.address)?;
-    println!("server at {}, behind a link with 15 % loss each way at {}", server.address, link.address);
+    let server = Server::new(&inbox).bind(Ipv4Addr::LOCALHOST).config_dir(keys.path()).start()?;
+    let link = Link::start(server.address())?;
+    println!("server at {}, behind a link with 15 % loss each way at {}", server.address(), link.address);
 
-    let sent = source.digest()?;
-    let plan = SendPlan {
-        target: link.address.to_string(),
-        sources: vec![file.clone()],
-        recursive: false,
-        destination: remote.clone(),
-        existing: Existing::Keep,
-        choice: Choice::Bbr,
-        timeout: Duration::from_secs(30),
-        first_timeout: Duration::from_secs(30),
-        restart: false,
-        sha256: true,
-        config_dir: Some(keys.path().to_owned()),
-        qlog: None,
-        plot: None,
-        extent: Extent::default(),
-    };
-    let code = copy_best(plan, None, &mut HumanReport::new(Volume::Normal), |wire| Interrupt::watch(wire.waker()))?;
+    let copied = Client::new(link.address.to_string())
+        .config_dir(keys.path())
+        .timeout(Duration::from_secs(30))
+        .sha256(true)
+        .report(HumanReport::new(Volume::Normal))
+        .signals(Interrupt::watch)
+        .send([&file], &remote);
     link.stop()?;
     server.stop()?;
-    if code != 0 {
-        return Ok(ExitCode::from(code));
+    if let Err(error) = copied {
+        // The report has said why.
+        return Ok(ExitCode::from(error.exit_code()));
     }
 
     let arrived = inbox.join(remote);
@@ -77,76 +60,37 @@ fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
     Ok(if sent == received { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// One of the other programs, on a thread of its own.
-struct Program {
+/// Bad weather on a thread of its own, as `lossy_link` makes it.
+struct Link {
     address: SocketAddr,
     interrupt: Interrupt,
     waker: Waker,
     thread: JoinHandle<io::Result<u8>>,
 }
 
-impl Program {
-    fn server(inbox: PathBuf, keys: &Path) -> io::Result<Self> {
-        let harbour =
-            open_harbour(Some(keys), &Config::default(), Duration::from_secs(30))?.map_err(io::Error::other)?;
-        Self::start(move |wire, interrupt| {
-            let policy = Policy::default();
-            let plan = ServePlan {
-                gets: 0,
-                root: inbox,
-                policy,
-                exit_after: None,
-                expected: None,
-                misbehaviour: None,
-                album: None,
-                qlog: None,
-            };
-            let mut machine = Porter::new(Endpoint::new(Config::default()), Some(harbour));
-            serve(wire, &mut machine, plan, &mut Silence, interrupt)
-        })
-    }
-
-    fn link(server: SocketAddr) -> io::Result<Self> {
+impl Link {
+    fn start(server: SocketAddr) -> io::Result<Self> {
         let weather = "loss=15%,delay=2ms".parse().map_err(io::Error::other)?;
-        Self::start(move |wire, interrupt| {
-            let mut link = Relay::new(server, weather, 7);
-            relay(wire, &mut link, server, &mut Counters, interrupt)
-        })
-    }
-
-    fn start(run: impl FnOnce(&mut Wire, Interrupt) -> io::Result<u8> + Send + 'static) -> io::Result<Self> {
         let mut wire = Wire::new(32)?;
         wire.listen((Ipv4Addr::LOCALHOST, 0).into())?;
         let (address, waker, interrupt) = (wire.local_address(0)?, wire.waker(), Interrupt::never());
         let inner = interrupt.clone();
-        let thread = std::thread::spawn(move || run(&mut wire, inner));
+        // It says at the end what it did.
+        let mut counters = Listener(|note: &Note| {
+            if let (Note::Traffic { .. }, Some(text)) = (note, sentence(note)) {
+                println!("the link: {text}");
+            }
+        });
+        let thread = std::thread::spawn(move || {
+            let mut link = Relay::new(server, weather, 7);
+            relay(&mut wire, &mut link, server, &mut counters, inner)
+        });
         Ok(Self { address, interrupt, waker, thread })
     }
 
     fn stop(self) -> io::Result<u8> {
         self.interrupt.raise();
         self.waker.wake();
-        self.thread.join().map_err(|_| io::Error::other("a program panicked"))?
-    }
-}
-
-/// The link says at the end what it did.
-struct Counters;
-
-impl Report for Counters {
-    fn note(&mut self, note: &Note) -> io::Result<()> {
-        if let (Note::Traffic { .. }, Some(text)) = (note, sentence(note)) {
-            println!("the link: {text}");
-        }
-        Ok(())
-    }
-}
-
-/// The client speaks; the server keeps quiet.
-struct Silence;
-
-impl Report for Silence {
-    fn note(&mut self, _note: &Note) -> io::Result<()> {
-        Ok(())
+        self.thread.join().map_err(|_| io::Error::other("the link panicked"))?
     }
 }

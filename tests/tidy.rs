@@ -14,6 +14,8 @@ const FLOORS: &[&[&str]] = &[
     &["tap", "porter"],
     &["io"],
     &["app"],
+    &["outcome"],
+    &["client", "server"],
 ];
 
 /// Where the crates with side effects may be named.

@@ -6,7 +6,7 @@ mod place;
 mod rest;
 
 pub use outset::{GetPlan, get};
-pub use place::{Place, PlaceError, place};
+pub use place::{Place, place};
 
 use super::exit;
 use super::send::failure;
@@ -145,6 +145,9 @@ impl Getting<'_> {
         let fingerprint = server.fingerprint();
         match self.known_hosts.meet(host, port.parse().unwrap_or_default(), fingerprint) {
             Err(error) => {
+                if error.is_change() {
+                    self.report.key_changed();
+                }
                 self.stop(caller, error.to_string(), "the client does not know this key", exit::REFUSED);
                 return Ok(());
             }
@@ -254,7 +257,7 @@ impl Getting<'_> {
     fn complain(&mut self, reason: String) -> io::Result<()> {
         // The reason of the only one is told at the end.
         if self.is_many() && self.account.may_complain() {
-            return self.report.note(&Note::Remark { text: format!("not copied: {reason}") });
+            return self.report.note(&Note::NotCopied { reason });
         }
         Ok(())
     }

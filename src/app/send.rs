@@ -173,7 +173,7 @@ impl Sending<'_> {
     fn complain(&mut self, reason: Option<String>) -> io::Result<()> {
         // The reason of the only source is told at the end.
         match reason.filter(|_| self.plan.is_many() && self.balance.may_complain()) {
-            Some(reason) => self.report.note(&Note::Remark { text: format!("not copied: {reason}") }),
+            Some(reason) => self.report.note(&Note::NotCopied { reason }),
             None => Ok(()),
         }
     }
@@ -183,7 +183,12 @@ impl Sending<'_> {
         let (host, port) = self.plan.target.rsplit_once(':').unwrap_or_default();
         let fingerprint = server.fingerprint();
         match self.known_hosts.meet(host, port.parse().unwrap_or_default(), fingerprint) {
-            Err(error) => self.stop(caller, error.to_string(), "the client does not know this key", exit::REFUSED),
+            Err(error) => {
+                if error.is_change() {
+                    self.report.key_changed();
+                }
+                self.stop(caller, error.to_string(), "the client does not know this key", exit::REFUSED);
+            }
             Ok(met) => {
                 if met == Met::FirstTime {
                     let target = Printable(&self.plan.target).to_string();

@@ -5,7 +5,7 @@ mod opening;
 mod throttle;
 mod windowed;
 
-pub use opening::open_harbour;
+pub(crate) use opening::open_harbour;
 
 use super::album::Album;
 use super::exit;

@@ -4,19 +4,20 @@ pub mod chat;
 mod counts;
 mod json;
 pub mod messages;
+mod report;
 pub mod talk;
 pub mod windowed;
 
 use crate::hostile::Account;
 use crate::limits::Limit;
 use crate::name::Printable;
-use chat::{ChatNote, Tables};
+use chat::ChatNote;
 pub use counts::CountsNote;
 use indicatif::DecimalBytes;
 pub use json::{JsonAside, JsonReport};
 use messages::MessageNote;
+pub use report::{Listener, Report, Silence};
 use serde::{Serialize, Serializer};
-use std::io;
 use std::net::SocketAddr;
 use windowed::{UploadNote, WindowedNote};
 
@@ -76,6 +77,13 @@ pub enum Note {
         /// From the server.
         outward: CountsNote,
     },
+    /// Something of several is not copied; the others are. Only the first reasons are told, and all are counted.
+    #[serde(rename = "remark")]
+    NotCopied {
+        /// The thing and the reason.
+        #[serde(rename = "text", serialize_with = "not_copied_text")]
+        reason: String,
+    },
     /// Anything else that a person should read.
     Remark {
         /// In a sentence.
@@ -90,6 +98,15 @@ pub enum Note {
     /// What happened in a chat.
     #[serde(untagged)]
     Chatting(Box<ChatNote>),
+}
+
+fn not_copied(reason: &str) -> String {
+    format!("not copied: {reason}")
+}
+
+/// To programs it is a remark.
+fn not_copied_text<S: Serializer>(reason: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&not_copied(reason))
 }
 
 /// A transfer that began.
@@ -252,20 +269,6 @@ impl AccountNote {
     }
 }
 
-/// Where notes go.
-pub trait Report {
-    /// Tells one.
-    ///
-    /// # Errors
-    /// When nobody can read it any more (a closed pipe).
-    fn note(&mut self, note: &Note) -> io::Result<()>;
-
-    /// When whoever reads wants to see a table.
-    fn tables(&self) -> Tables {
-        Tables::None
-    }
-}
-
 /// How much a program says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Volume {
@@ -306,6 +309,7 @@ pub fn sentence(note: &Note) -> Option<String> {
         Note::Messaging(note) => messages::sentence(note),
         Note::Uploading(note) => note.sentence(),
         Note::Chatting(note) => return chat::sentence(note),
+        Note::NotCopied { reason } => not_copied(reason),
         Note::Remark { text } => text.clone(),
     })
 }

@@ -58,6 +58,7 @@ impl HumanReport {
             | Note::Finished(_)
             | Note::Account(_)
             | Note::Traffic { .. }
+            | Note::NotCopied { .. }
             | Note::Remark { .. } => self.volume != Volume::Quiet,
         }
     }

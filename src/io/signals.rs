@@ -3,9 +3,10 @@
 use super::udp::Waker;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
+use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Whether the user asked for the end.
 #[derive(Clone, Default)]
@@ -62,6 +63,67 @@ impl Interrupt {
             0 => None,
             signal => u8::try_from(128 + signal).ok(),
         }
+    }
+}
+
+/// How a program watches its signals: [`Interrupt::watch`] or [`Interrupt::watch_with_hangup`].
+pub type Watch = fn(Waker) -> io::Result<Interrupt>;
+
+/// Ends what a library's user has begun, from any thread and for good; clones end the same. Without signals: those belong to the
+/// program.
+#[derive(Clone, Default)]
+pub struct Canceller(Arc<Mutex<Cancelling>>);
+
+#[derive(Default)]
+struct Cancelling {
+    is_cancelled: bool,
+    running: Option<(Interrupt, Waker)>,
+}
+
+impl Canceller {
+    /// Asks for an orderly end: the other side is told, and temporary files are removed. Returns at once. What is begun after it ends
+    /// before it has begun.
+    pub fn cancel(&self) {
+        let mut state = self.lock();
+        state.is_cancelled = true;
+        if let Some((interrupt, waker)) = &state.running {
+            interrupt.raise();
+            waker.wake();
+        }
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_cancelled(&self) -> bool {
+        self.lock().is_cancelled
+    }
+
+    /// From now on it ends what looks at the interrupt that this gives, and waits where `waker` wakes; as do signals, if they are watched.
+    pub(crate) fn attach(&self, waker: Waker, signals: Option<Watch>) -> io::Result<Interrupt> {
+        let interrupt = match signals {
+            Some(watch) => watch(waker.clone())?,
+            None => Interrupt::never(),
+        };
+        let mut state = self.lock();
+        if state.is_cancelled {
+            interrupt.raise();
+        }
+        state.running = Some((interrupt.clone(), waker));
+        Ok(interrupt)
+    }
+
+    /// That is over.
+    pub(crate) fn detach(&self) {
+        self.lock().running = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cancelling> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Canceller").field("is_cancelled", &self.is_cancelled()).finish()
     }
 }
 

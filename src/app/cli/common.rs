@@ -38,12 +38,12 @@ impl Speech {
     }
 
     /// Where notes go.
-    pub fn report(&self) -> Box<dyn Report> {
+    pub fn report(&self) -> Box<dyn Report + Send> {
         if self.json { Box::new(JsonReport) } else { Box::new(HumanReport::new(self.volume())) }
     }
 
     /// The same where standard output is for something else.
-    pub fn report_aside(&self) -> Box<dyn Report> {
+    pub fn report_aside(&self) -> Box<dyn Report + Send> {
         if self.json { Box::new(JsonAside) } else { Box::new(HumanReport::aside(self.volume())) }
     }
 }

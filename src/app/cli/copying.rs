@@ -86,18 +86,6 @@ pub struct WindowedArgs {
     pub config_dir: Option<PathBuf>,
 }
 
-impl ClientArgs {
-    /// The longest wait for an answer.
-    pub fn timeout(&self) -> Duration {
-        self.timeout.unwrap_or(TIMEOUT)
-    }
-
-    /// The longest wait for an answer in the middle of a windowed transfer.
-    pub fn windowed_timeout(&self) -> Duration {
-        self.timeout.unwrap_or(WINDOWED_TIMEOUT)
-    }
-}
-
 impl WindowedArgs {
     /// Those of these options that were used.
     pub fn used(&self) -> impl Iterator<Item = &'static str> {
@@ -123,12 +111,6 @@ pub enum ModeArg {
     Checked,
     Windowed,
 }
-
-/// What a person has patience for, who looks at a line that does not move.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// A laptop is closed and opened again, a router starts anew: a path that was there comes back.
-pub(super) const WINDOWED_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What beginners can do without.
 const EXPERT: &str = "For experts";

@@ -1,8 +1,6 @@
 //! How much is copied of what was named, and how fast.
 
-use crate::app::send::Extent;
-use crate::chunker::request::Attributes;
-use crate::io::sources::{Exclude, Pattern};
+use crate::io::sources::Pattern;
 use crate::io::throttle::Limit;
 use clap::Args;
 
@@ -38,11 +36,5 @@ impl ExtentArgs {
             (self.dry_run, "--dry-run"),
         ];
         all.into_iter().filter_map(|(is_used, option)| is_used.then_some(option))
-    }
-
-    /// As it is meant.
-    pub fn extent(self) -> Extent {
-        let attributes = if self.preserve { Attributes::Kept } else { Attributes::Fresh };
-        Extent { attributes, exclude: Exclude::new(self.exclude), limit: self.limit }
     }
 }

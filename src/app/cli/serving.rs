@@ -1,7 +1,6 @@
 //! The servers' command lines.
 
 use super::common::{HELP, RecordArgs, Speech, file_size, seconds};
-use super::copying::WINDOWED_TIMEOUT;
 use super::weather::WeatherArgs;
 use crate::endpoint::Config;
 use crate::io::store::Policy;
@@ -97,11 +96,6 @@ impl ServingArgs {
             idle_timeout: self.idle_timeout.unwrap_or(usual.idle_timeout),
             ..usual
         }
-    }
-
-    /// How long a windowed transfer is kept that hears nothing: as long as our client tries.
-    pub fn windowed_timeout(&self) -> Duration {
-        self.idle_timeout.unwrap_or(WINDOWED_TIMEOUT)
     }
 
     /// The store's rules.

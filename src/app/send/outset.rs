@@ -295,7 +295,7 @@ fn first(
         if let Some(reason) = balance.on_found(found).filter(|_| plan.sources.len() > 1)
             && balance.may_complain()
         {
-            report.note(&Note::Remark { text: format!("not copied: {reason}") })?;
+            report.note(&Note::NotCopied { reason })?;
         }
         if name.is_some() {
             return Ok(name);

@@ -31,7 +31,7 @@ pub fn rehearse(plan: &SendPlan, report: &mut dyn Report) -> io::Result<u8> {
             Found::Entry { entry, .. } => entry,
             Found::Refused(refusal) => {
                 missing += 1;
-                report.note(&Note::Remark { text: format!("not copied: {refusal}") })?;
+                report.note(&Note::NotCopied { reason: refusal.to_string() })?;
                 continue;
             }
             Found::End(_) => break,

@@ -82,6 +82,13 @@ pub enum KnownHostsError {
     BadHost(String),
 }
 
+impl KnownHostsError {
+    /// Whether the server has another key than it had; otherwise something is wrong with the file or the name.
+    pub fn is_change(&self) -> bool {
+        matches!(self, Self::Changed { .. })
+    }
+}
+
 impl KnownHosts {
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path }
