@@ -404,16 +404,20 @@ pub fn tree(script: &[u8]) {
     if first & 4 != 0 {
         folder.list(&request(Existing::Replace, Earlier::Ignored, Attributes::Kept));
     }
-    let (mut entries, mut digests, mut sizes) = (Vec::new(), Vec::new(), [0_u64; 3]);
+    let (mut entries, mut digests, mut sizes) = (Vec::new(), Vec::new(), [0_u64; 4]);
     for _ in 0..STEPS_MAX {
         let Some(step) = script.byte() else { break };
         let mut byte = || script.byte().unwrap_or_default();
         match step & 15 {
             0..4 => {
-                let (kind, name) = (1 + u64::from(step >> 4 & 3) % 3, NAMES[usize::from(byte()) % NAMES.len()]);
+                let (kind, name) = (1 + u64::from(step >> 4 & 3), NAMES[usize::from(byte()) % NAMES.len()]);
                 let size = if step & 64 == 0 { u64::from(byte()) } else { pirate::offset(byte()) };
                 entries.push(folder::entry(kind, 0, name, size));
-                let place = usize::from(kind == 2);
+                let place = match kind {
+                    2 => 1,
+                    4 => 3,
+                    _ => 0,
+                };
                 sizes[place] = sizes[place].saturating_add(1);
                 sizes[2] = sizes[2].saturating_add(if kind == 1 { size } else { 0 });
             }
@@ -430,7 +434,7 @@ pub fn tree(script: &[u8]) {
             7 => digests.push((u64::from(step >> 4), script.datagram().to_vec())),
             8 | 9 => {
                 let mut end = Vec::new();
-                let mut writer = Writer::new(&mut end, 24);
+                let mut writer = Writer::new(&mut end, 32);
                 // A sum that is too large cannot be said.
                 let _ = sizes.iter().try_for_each(|count| writer.varint(*count));
                 folder.list(&listing::stream(b'm', &std::mem::take(&mut entries), &end));

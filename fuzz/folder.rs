@@ -78,6 +78,7 @@ impl Folder {
 
     pub fn settle(&mut self) {
         if let Some(tree) = &mut self.tree {
+            tree.work();
             tree.settle();
         }
         self.drain();
@@ -94,7 +95,9 @@ impl Folder {
         assert_eq!(neighbours, ["outside", "root"]);
         assert_eq!(fs::read_dir(self.place.path().join("outside")).expect("a folder").count(), 1);
         assert_eq!(fs::read(self.place.path().join("outside/neighbour")).expect("a file"), b"as it was");
-        no_leftovers(&self.place.path().join("root"));
+        let root = self.place.path().join("root");
+        no_leftovers(&root);
+        links_stay_within(&root, &root.canonicalize().expect("it is there"));
     }
 
     fn drain(&mut self) {
@@ -121,14 +124,19 @@ impl Folder {
     }
 }
 
-/// An entry of a manifest, as it stands in a record.
+/// An entry of a manifest, as it stands in a record; a link's target is one of some that mean something elsewhere.
 pub fn entry(kind: u64, shared: u64, suffix: &[u8], size: u64) -> (u64, Vec<u8>) {
     let mut body = Vec::new();
     let mut writer = Writer::new(&mut body, usize::MAX);
     let written = [shared, suffix.len() as u64].iter().try_for_each(|number| writer.varint(*number));
     let written = written.and_then(|()| writer.bytes(suffix));
     let rest = [0o644, 2_000_000_000, 1].iter().try_for_each(|number| writer.varint(*number));
-    let size = if kind == 1 { writer.varint(size.min(VARINT_MAX)) } else { Ok(()) };
+    let target = TARGETS.get(size as usize % TARGETS.len()).copied().unwrap_or_default();
+    let size = match kind {
+        1 => writer.varint(size.min(VARINT_MAX)),
+        4 => writer.varint(target.len() as u64).and_then(|()| writer.bytes(target)),
+        _ => Ok(()),
+    };
     written.and(rest).and(size).expect("there is room");
     (kind, body)
 }
@@ -141,6 +149,41 @@ fn no_leftovers(folder: &Path) {
         }
     }
 }
+
+/// No link leads out, but for the two that were there.
+fn links_stay_within(folder: &Path, root: &Path) {
+    for path in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        let metadata = path.symlink_metadata().expect("it is there");
+        if metadata.is_dir() {
+            links_stay_within(&path, root);
+        } else if metadata.is_symlink()
+            && let Ok(there) = path.canonicalize()
+        {
+            let is_ours = [root.join("link"), root.join("there/link")].contains(&path);
+            assert!(is_ours || there.starts_with(root), "{path:?} leads to {there:?}");
+        }
+    }
+}
+
+/// Where links would lead, inside and elsewhere.
+const TARGETS: [&[u8]; 16] = [
+    b"a",
+    b"b",
+    b"..",
+    b"a/..",
+    b"../../outside",
+    b"../outside",
+    b"/tmp",
+    b"",
+    b".",
+    b"./a//b/",
+    b"../b",
+    b"\xff",
+    b"a\x00b",
+    b".hidden",
+    b"there",
+    b"../../..",
+];
 
 /// Names that mean something elsewhere, and some that are good.
 pub const NAMES: [&[u8]; 32] = [

@@ -45,6 +45,7 @@ pub struct Client {
     sha256: bool,
     congestion: Choice,
     attributes: Attributes,
+    links: bool,
     exclude: Vec<Pattern>,
     limit: Option<Limit>,
     plot: Option<PathBuf>,
@@ -87,6 +88,7 @@ impl Client {
             sha256: false,
             congestion: Choice::Bbr,
             attributes: Attributes::Fresh,
+            links: false,
             exclude: Vec::new(),
             limit: None,
             plot: None,
@@ -193,6 +195,12 @@ impl Client {
     /// Copy folders with all that is in them; otherwise they are refused.
     pub fn recursive(mut self, is_recursive: bool) -> Self {
         self.recursive = is_recursive;
+        self
+    }
+
+    /// Copy symbolic links inside folders as links, if they stay inside what is copied; otherwise they are left out and told of.
+    pub fn links(mut self, are_copied: bool) -> Self {
+        self.links = are_copied;
         self
     }
 

@@ -60,7 +60,7 @@ fn rehearse(args: ClientArgs) -> anyhow::Result<u8> {
 /// What the file says of sending is for sending, as above.
 fn get(args: ClientArgs, settings: &Settings) -> Result<(), Error> {
     let WindowedArgs { extent, plot, restart, .. } = &args.windowed;
-    let sending = extent.used().chain(plot.as_ref().map(|_| "--plot")).chain(restart.then_some("--restart"));
+    let sending = extent.sending().chain(plot.as_ref().map(|_| "--plot")).chain(restart.then_some("--restart"));
     if let Some(option) = sending.into_iter().find(|option| settings.is_typed(option)) {
         refuse(&format!("{option} is for what is sent from here; --get does not know it"));
     }
@@ -73,6 +73,9 @@ fn get(args: ClientArgs, settings: &Settings) -> Result<(), Error> {
     }
     let mut client = with_windowed(client(&args), &args.windowed);
     if args.remote == "-" {
+        if settings.is_typed("--preserve") {
+            refuse("--preserve is for files; standard output has neither permissions nor a time");
+        }
         // Standard output is for the file.
         client = client.report(args.speech.report_aside());
     }
@@ -107,8 +110,13 @@ fn client(args: &ClientArgs) -> Client {
 
 /// What counts in the windowed mode, both ways.
 fn with_windowed(client: Client, args: &WindowedArgs) -> Client {
-    let client =
-        client.recursive(args.recursive).overwrite(args.overwrite).sha256(args.sha256).congestion(args.congestion);
+    let client = client
+        .recursive(args.recursive)
+        .links(args.extent.links)
+        .overwrite(args.overwrite)
+        .preserve(args.extent.preserve)
+        .sha256(args.sha256)
+        .congestion(args.congestion);
     match &args.config_dir {
         Some(folder) => client.config_dir(folder),
         None => client,
@@ -117,7 +125,7 @@ fn with_windowed(client: Client, args: &WindowedArgs) -> Client {
 
 /// What counts in the windowed mode for what is sent.
 fn with_extent(client: Client, args: &WindowedArgs) -> Client {
-    let mut client = client.restart(args.restart).preserve(args.extent.preserve);
+    let mut client = client.restart(args.restart);
     for pattern in &args.extent.exclude {
         client = client.exclude(pattern.clone());
     }

@@ -11,6 +11,9 @@
 //! 4 kept            entry, two numbers of groups: of what the receiver holds of this entry from an earlier session, the groups from the
 //!                   first up to the second (which is not one of them) are as they are to be, and will not be sent; those before them of which nothing was said yet
 //!                   are not. It comes before the entry's digest, and counts as none.
+//! 5 hole            entry, two numbers of groups: those from the first up to the second are zeros and will not be sent. Only of files that are
+//!                   resumed, groups of which nothing is sent, as many in all as `HOLES_MAX`. It comes before the entry's digest, too, and
+//!                   decides on what the receiver holds of these groups.
 //! 0 end             how many files, BLAKE3 of the stream
 //! ```
 
@@ -49,6 +52,15 @@ pub struct Kept {
     /// Which entry's, counted from 0.
     pub entry: u32,
     /// Which of them; those before are not kept unless an earlier word said so.
+    pub groups: Range<u64>,
+}
+
+/// Groups that are zeros, of which nothing is read and nothing sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// Which entry's, counted from 0.
+    pub entry: u32,
+    /// Which of them, one at least.
     pub groups: Range<u64>,
 }
 
@@ -101,10 +113,15 @@ impl DigestWriter {
     /// # Errors
     /// [`Full`] for numbers of groups above [`SPACE_MAX`].
     pub fn kept(&mut self, kept: &Kept, out: &mut Vec<u8>) -> Result<(), Full> {
-        let mut body = Vec::new();
-        let mut writer = Writer::new(&mut body, usize::MAX);
-        [kept.entry.into(), kept.groups.start, kept.groups.end].iter().try_for_each(|number| writer.varint(*number))?;
-        self.records.record(KEPT, &body, out)
+        self.write_groups(KEPT, kept.entry, &kept.groups, out)
+    }
+
+    /// Appends to `out` which groups are a hole.
+    ///
+    /// # Errors
+    /// [`Full`] for numbers of groups above [`SPACE_MAX`].
+    pub fn hole(&mut self, hole: &Hole, out: &mut Vec<u8>) -> Result<(), Full> {
+        self.write_groups(HOLE, hole.entry, &hole.groups, out)
     }
 
     /// Appends the end to `out`.
@@ -116,6 +133,13 @@ impl DigestWriter {
         let mut body = Vec::new();
         Writer::new(&mut body, usize::MAX).varint(self.files)?;
         self.records.end(&body, out)
+    }
+
+    fn write_groups(&mut self, kind: u64, entry: u32, groups: &Range<u64>, out: &mut Vec<u8>) -> Result<(), Full> {
+        let mut body = Vec::new();
+        let mut writer = Writer::new(&mut body, usize::MAX);
+        [entry.into(), groups.start, groups.end].iter().try_for_each(|number| writer.varint(*number))?;
+        self.records.record(kind, &body, out)
     }
 
     fn write_skipped(&mut self, out: &mut Vec<u8>) -> Result<(), Full> {
@@ -137,6 +161,7 @@ pub struct DigestReader {
     /// Files that the last record skipped and that were not given yet.
     skipped: u64,
     kept: VecDeque<Kept>,
+    holes: VecDeque<Hole>,
     is_at_end: bool,
 }
 
@@ -149,11 +174,13 @@ impl Default for DigestReader {
 impl DigestReader {
     /// Expects the stream's first byte.
     pub fn new() -> Self {
-        Self { records: RecordReader::new(FAMILY), files: 0, skipped: 0, kept: VecDeque::new(), is_at_end: false }
+        let (kept, holes) = (VecDeque::new(), VecDeque::new());
+        Self { records: RecordReader::new(FAMILY), files: 0, skipped: 0, kept, holes, is_at_end: false }
     }
 
     /// Takes from `input` what completes the next record, and gives what became of the next file; `None` when all of `input`
-    /// is taken, see [`DigestReader::is_at_end`]. What stood before it about groups is in [`DigestReader::poll_kept`].
+    /// is taken, see [`DigestReader::is_at_end`]. What stood before it about groups is in [`DigestReader::poll_kept`] and
+    /// [`DigestReader::poll_hole`].
     ///
     /// # Errors
     /// [`DigestError`]; the stream is worth nothing any more then.
@@ -166,7 +193,13 @@ impl DigestReader {
             match self.records.next(input)? {
                 None => return Ok(None),
                 Some(Record::One { kind: KEPT, body }) => {
-                    self.kept.push_back(read_kept(body).ok_or(DigestError::Malformed { file: self.files })?);
+                    let (entry, groups) = read_groups(body).ok_or(DigestError::Malformed { file: self.files })?;
+                    self.kept.push_back(Kept { entry, groups });
+                }
+                Some(Record::One { kind: HOLE, body }) => {
+                    let hole = read_groups(body).filter(|(_, groups)| !groups.is_empty());
+                    let (entry, groups) = hole.ok_or(DigestError::Malformed { file: self.files })?;
+                    self.holes.push_back(Hole { entry, groups });
                 }
                 Some(Record::End { body }) => {
                     if Cursor::new(body).varint() != Some(self.files) {
@@ -189,6 +222,11 @@ impl DigestReader {
     /// Which groups are kept, as was said before what [`DigestReader::next`] gave last.
     pub fn poll_kept(&mut self) -> Option<Kept> {
         self.kept.pop_front()
+    }
+
+    /// Which groups are holes, as was said before what [`DigestReader::next`] gave last.
+    pub fn poll_hole(&mut self) -> Option<Hole> {
+        self.holes.pop_front()
     }
 
     /// Whether the end came, and with it the proof that nothing was lost or changed.
@@ -256,11 +294,11 @@ fn read_record(kind: u64, body: &[u8], file: u64) -> Result<(FileDigest, u64), D
     }
 }
 
-fn read_kept(body: &[u8]) -> Option<Kept> {
+fn read_groups(body: &[u8]) -> Option<(u32, Range<u64>)> {
     let mut cursor = Cursor::new(body);
     let entry = cursor.varint().filter(|entry| *entry < ENTRIES_MAX).and_then(|entry| u32::try_from(entry).ok())?;
     let groups = cursor.varint()?..cursor.varint()?;
-    (groups.start <= groups.end).then_some(Kept { entry, groups })
+    (groups.start <= groups.end).then_some((entry, groups))
 }
 
 /// A reason that is not too long.
@@ -278,6 +316,8 @@ const WITHDRAWN: u64 = 2;
 const SKIPPED: u64 = 3;
 
 const KEPT: u64 = 4;
+
+const HOLE: u64 = 5;
 
 const SHA256_FIELD: u64 = 1;
 
@@ -334,6 +374,10 @@ mod tests {
             (SKIPPED, &[0], malformed),
             (SKIPPED, &[], malformed),
             (SKIPPED, &[0x80, 0x0f, 0x42, 0x41], DigestError::TooMany),
+            (HOLE, &[0, 1], malformed),
+            (HOLE, &[0, 1, 1], malformed),
+            (HOLE, &[0, 2, 1], malformed),
+            (HOLE, &[0x80, 0x0f, 0x42, 0x41, 0, 1], malformed),
             (9, &[], DigestError::UnknownKind { file: 0, kind: 9 }),
         ] {
             assert_eq!(read(&records(&[(kind, body)], 1), 1000), Err(error));
@@ -342,6 +386,23 @@ mod tests {
         let later = [&[0; 33][..], &[7, 2, 0, 0]].concat();
         let file = FileDigest::Read { size: 0, blake3: [0; 32], sha256: None };
         assert_eq!(read(&records(&[(DIGEST, &later)], 1), 3), Ok((vec![file], true)), "a field of later versions");
+    }
+
+    #[test]
+    fn what_is_said_of_groups_comes_back_before_the_digest() {
+        let (kept, hole) = (Kept { entry: 3, groups: 0..0 }, Hole { entry: 5, groups: 7..SPACE_MAX });
+        let mut out = Vec::new();
+        let mut writer = DigestWriter::new(&mut out);
+        writer.hole(&hole, &mut out).expect("short");
+        writer.kept(&kept, &mut out).expect("short");
+        writer.file(&FileDigest::Withdrawn { reason: "gone".into() }, &mut out).expect("short");
+        writer.end(&mut out).expect("an end");
+        let mut reader = DigestReader::new();
+        let input = &mut &out[..];
+        assert!(reader.next(input).is_ok_and(|digest| digest.is_some()));
+        assert_eq!((reader.poll_kept(), reader.poll_kept()), (Some(kept), None));
+        assert_eq!((reader.poll_hole(), reader.poll_hole()), (Some(hole), None));
+        assert!(reader.next(input).is_ok_and(|digest| digest.is_none()) && reader.is_at_end());
     }
 
     #[test]

@@ -14,6 +14,10 @@ pub const GROUP: u64 = 1024 * 1024;
 /// Files of at least this size are resumed; smaller ones are sent again.
 pub const RESUMED_MIN: u64 = 4 * GROUP;
 
+/// Groups of holes that one transfer may announce, in files that can be resumed: 256 GiB. A hole costs its sender nothing and its receiver
+/// the hashing (a chaining value depends on where its zeros are, so none can be known before); what is beyond is sent as zeros.
+pub const HOLES_MAX: u64 = 262_144;
+
 /// The chaining value of a group.
 pub type ChainingValue = [u8; 32];
 
@@ -44,6 +48,15 @@ impl GroupHasher {
     /// Takes in the bytes that come next, of the same group.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
+    }
+
+    /// Takes in so many zeros, of the same group.
+    pub fn update_zeros(&mut self, mut count: u64) {
+        while count > 0 {
+            let piece = usize::try_from(count).unwrap_or(usize::MAX).min(ZEROS.len());
+            self.0.update(ZEROS.get(..piece).unwrap_or_default());
+            count -= piece as u64;
+        }
     }
 
     /// All bytes of the group were taken in, one at least.
@@ -87,6 +100,9 @@ impl Root {
     }
 }
 
+/// As many as are hashed at once; a cache holds them.
+pub static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +120,14 @@ mod tests {
             }
             assert_eq!(root.finish(), Some(blake3::hash(&content).into()), "{size} bytes");
         }
+    }
+
+    #[test]
+    fn zeros_are_hashed_like_other_bytes() {
+        let (mut said, mut fed) = (GroupHasher::new(3), GroupHasher::new(3));
+        said.update_zeros(100_001);
+        fed.update(&[0; 100_001]);
+        assert_eq!(said.finish(), fed.finish());
     }
 
     #[test]

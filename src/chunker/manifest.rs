@@ -1,11 +1,12 @@
-//! What a transfer brings: its files and folders as a stream of records, in an order that finds a name given twice.
+//! What a transfer brings: its files, folders and links as a stream of records, in an order that finds a name given twice.
 //!
 //! ```text
 //! header            family "m", version 1                     (see the records' own module for records and fields)
 //! 1 file            common size
 //! 2 folder          common
 //! 3 open file       common                                    its size is known at its end; it is the last entry
-//! 0 end             files, folders, bytes, BLAKE3 of the stream
+//! 4 link            common, length and bytes of its target
+//! 0 end             files, folders, bytes, links, BLAKE3 of the stream
 //! common            shared length suffix mode seconds nanoseconds
 //! ```
 //!
@@ -15,15 +16,17 @@
 //!
 //! **Order.** Paths ascend, compared component by component, byte by byte: a folder comes right before what is in it, and
 //! a walk of sorted folders is in order by itself. So one look at the path before finds a path that is there twice, and a
-//! file that is also a folder, without remembering a million names. The open file is exempt: it comes last under any name.
+//! file or a link that is also a folder, without remembering a million names. The open file is exempt: it comes last under any name.
 
 mod entry;
 mod error;
 mod order;
+mod target;
 
 pub use entry::{Entry, EntryError, Kind, Modified};
 pub use error::ManifestError;
 pub use order::{ENTRIES_MAX, Summary};
+pub use target::{TARGET_MAX, Target, TargetError};
 
 use self::entry::{ReadEntry, read_body, write_body};
 use self::order::Order;
@@ -52,8 +55,8 @@ impl ManifestWriter {
     /// [`ManifestError`] when no manifest may have this entry here; nothing is appended then.
     pub fn entry(&mut self, entry: &Entry, out: &mut Vec<u8>) -> Result<(), ManifestError> {
         let path = entry.path.as_str();
-        self.order.accept(path.as_bytes(), entry.kind)?;
-        // An entry in order always fits: its path and its size are within their limits.
+        self.order.accept(path.as_bytes(), &entry.kind)?;
+        // An entry in order always fits: its path, its size and its target are within their limits.
         let body = write_body(entry, self.before.as_bytes()).map_err(|Full| ManifestError::TooLarge)?;
         self.records.record(entry.kind.number(), &body, out).map_err(|Full| ManifestError::TooLarge)?;
         path.clone_into(&mut self.before);
@@ -65,11 +68,12 @@ impl ManifestWriter {
         let summary = self.order.summary();
         let mut body = Vec::new();
         let mut writer = Writer::new(&mut body, usize::MAX);
-        let written =
-            [summary.files, summary.folders, summary.bytes].iter().try_for_each(|count| writer.varint(*count));
+        let written = [summary.files, summary.folders, summary.bytes, summary.links]
+            .iter()
+            .try_for_each(|count| writer.varint(*count));
         debug_assert!(written.is_ok(), "the counts are below their limits");
         let ended = self.records.end(&body, out);
-        debug_assert!(ended.is_ok(), "three numbers fit into a record");
+        debug_assert!(ended.is_ok(), "four numbers fit into a record");
         summary
     }
 }
@@ -129,7 +133,7 @@ impl ManifestReader {
             Some(Record::One { kind, body }) => {
                 let ReadEntry { path, kind, mode, modified } =
                     read_body(kind, body, &self.before).map_err(|reason| ManifestError::Entry { entry, reason })?;
-                self.order.accept(&path, kind)?;
+                self.order.accept(&path, &kind)?;
                 let item = match crate::name::SafeName::from_bytes(&path) {
                     Ok(path) => Item::Entry(Entry { path, kind, mode, modified }),
                     Err(reason) => Item::Unsafe { reason, kind },
@@ -143,7 +147,8 @@ impl ManifestReader {
 
 fn read_summary(body: &[u8]) -> Option<Summary> {
     let mut cursor = Cursor::new(body);
-    Some(Summary { files: cursor.varint()?, folders: cursor.varint()?, bytes: cursor.varint()? })
+    let mut number = || cursor.varint();
+    Some(Summary { files: number()?, folders: number()?, bytes: number()?, links: number()? })
 }
 
 const FAMILY: Family = Family { letter: b'm', version: 1 };
@@ -163,6 +168,10 @@ mod tests {
 
     fn file(path: &str, size: u64) -> Entry {
         entry(path, Kind::File { size })
+    }
+
+    fn link(path: &str, target: &str) -> Entry {
+        entry(path, Kind::Link { target: Target::from_bytes(target.as_bytes()).expect("text") })
     }
 
     fn written(entries: &[Entry]) -> (Vec<u8>, Summary) {
@@ -221,12 +230,14 @@ mod tests {
             entry("a/c", Kind::Folder),
             entry("a/c/d", Kind::Folder),
             file("a/c/d/e.txt", SPACE_MAX - 1),
+            link("a/c/l", "../b"),
+            link("a/c/m", ""),
             file("a b", 1),
             file("a-", 0),
             entry("A", Kind::Open),
         ];
         let (stream, summary) = written(&entries);
-        assert_eq!(summary, Summary { files: 5, folders: 3, bytes: SPACE_MAX });
+        assert_eq!(summary, Summary { files: 5, folders: 3, links: 2, bytes: SPACE_MAX });
         let mut items: Vec<_> = entries.into_iter().map(Item::Entry).collect();
         items.push(Item::End(summary));
         assert_eq!(read(&stream, 1).as_ref(), Ok(&items));
@@ -249,6 +260,12 @@ mod tests {
             (file("a", 1), file("a/b", 1), Err(ManifestError::InAFile { entry: 1 })),
             (file("a", 1), entry("a/b", Kind::Open), Err(ManifestError::InAFile { entry: 1 })),
             (entry("a", Kind::Folder), file("a/b", 1), Ok(())),
+            (link("a", "b"), file("b/c", 1), Ok(())),
+            (link("a", "b"), link("a", "c"), Err(ManifestError::Order { entry: 1 })),
+            (file("a", 1), link("a", "b"), Err(ManifestError::Order { entry: 1 })),
+            (link("a", "b"), file("a/c", 1), Err(ManifestError::InAFile { entry: 1 })),
+            (link("a", "b"), link("a/c", "d"), Err(ManifestError::InAFile { entry: 1 })),
+            (link("a", "b"), entry("a/c", Kind::Open), Err(ManifestError::InAFile { entry: 1 })),
             (entry("a", Kind::Open), file("b", 1), Err(ManifestError::AfterOpen { entry: 1 })),
             (file("a", SPACE_MAX), file("b", 1), Err(ManifestError::TooLarge)),
             (file("a", 0), file("b", u64::MAX), Err(ManifestError::TooLarge)),
@@ -268,12 +285,20 @@ mod tests {
         let mut no_field = folder_body(b"a");
         no_field.push(3);
         let shared = vec![1, 0, 0, 0, 0];
+        let target = |reason| wrong(EntryError::Target { path: "a".into(), reason });
+        let mut long_target = folder_body(b"a");
+        Writer::new(&mut long_target, usize::MAX).varint(1025).unwrap();
+        long_target.extend([b'b'; 1025]);
         for (kind, body, expected) in [
             (2, vec![], wrong(EntryError::Malformed)),
             (2, shared, wrong(EntryError::Malformed)),
             (2, no_field, wrong(EntryError::Malformed)),
             (1, folder_body(b"a"), wrong(EntryError::Malformed)),
             (2, folder_body(&[b'a'; 4097]), wrong(EntryError::PathTooLong)),
+            (4, folder_body(b"a"), wrong(EntryError::Malformed)),
+            (4, [folder_body(b"a"), vec![2, b'b']].concat(), wrong(EntryError::Malformed)),
+            (4, [folder_body(b"a"), vec![1, 0xff]].concat(), target(TargetError::NotUtf8)),
+            (4, long_target, target(TargetError::TooLong { bytes: 1025 })),
             (9, folder_body(b"x\x1by"), wrong(EntryError::UnknownKind { path: "x\\u{1b}y".to_owned(), kind: 9 })),
         ] {
             assert_eq!(read(&records(&[(kind, body)]), 100), expected);
@@ -348,7 +373,12 @@ mod tests {
     }
 
     fn any_kind() -> impl Strategy<Value = Kind> {
-        prop_oneof![(0_u64..1 << 50).prop_map(|size| Kind::File { size }), Just(Kind::Folder)]
+        let target = "[a-c./]{0,9}".prop_map(|text| Target::from_bytes(text.as_bytes()).expect("text"));
+        prop_oneof![
+            (0_u64..1 << 50).prop_map(|size| Kind::File { size }),
+            Just(Kind::Folder),
+            target.prop_map(|target| Kind::Link { target })
+        ]
     }
 
     proptest! {

@@ -7,7 +7,7 @@
 //! 0 end             what becomes of files that are there: 0 they stay, 1 they are replaced, 2 if they are older; fields: 1 = what
 //!                   becomes of what an earlier session left (one byte: 1 it is used, 2 it is removed; without the field nothing),
 //!                   2 = one byte, 1 if permissions and times are kept as the manifest says them; or
-//!                   3 those above are wanted, then 1 for folders as well or 0, and how fast: 0 bbr, 1 cubic, 2 background; BLAKE3
+//!                   3 those above are wanted, then 1 for folders as well, 2 for the links inside them too, or 0, and how fast: 0 bbr, 1 cubic, 2 background; BLAKE3
 //! ```
 
 use super::records::{Family, Record, RecordError, RecordReader, RecordWriter, read_field, write_field};
@@ -69,7 +69,8 @@ pub fn request_for(wanted: &Wanted) -> Result<Vec<u8>, RequestError> {
     let (mut out, mut body) = (Vec::new(), Vec::new());
     let mut records = RecordWriter::new(FAMILY, &mut out);
     let mut writer = Writer::new(&mut body, usize::MAX);
-    let numbers = [WANTED_END, u64::from(wanted.is_recursive), wanted.pace.number()];
+    let depth = u64::from(wanted.is_recursive) + u64::from(wanted.is_recursive && wanted.has_links);
+    let numbers = [WANTED_END, depth, wanted.pace.number()];
     let mut write = || {
         for wish in &wanted.wishes {
             records.record(WANTED, &wish.write()?, &mut out)?;
@@ -166,13 +167,14 @@ fn read_end(body: &[u8], wishes: Vec<Wish>, (earlier, attributes): (&mut Earlier
         1 => Existing::Replace,
         2 => Existing::ReplaceOlder,
         WANTED_END => {
-            let is_recursive = match cursor.varint()? {
-                0 => false,
-                1 => true,
+            let (is_recursive, has_links) = match cursor.varint()? {
+                0 => (false, false),
+                1 => (true, false),
+                2 => (true, true),
                 _ => return None,
             };
             let pace = Pace::of(cursor.varint()?)?;
-            return Some(Request::Get(Wanted { wishes, is_recursive, pace }));
+            return Some(Request::Get(Wanted { wishes, is_recursive, has_links, pace }));
         }
         _ => return None,
     };
@@ -245,8 +247,12 @@ mod tests {
     fn what_is_wanted_comes_back() {
         let name = |text| crate::name::SafeName::parse(text).ok();
         let wishes = vec![Wish { path: name("a/b"), name: name("c") }, Wish { path: None, name: None }];
-        for (wishes, is_recursive, pace) in [(wishes, true, Pace::Background), (Vec::new(), false, Pace::Cubic)] {
-            let wanted = Wanted { wishes, is_recursive, pace };
+        for (wishes, is_recursive, has_links, pace) in [
+            (wishes.clone(), true, false, Pace::Background),
+            (wishes, true, true, Pace::Bbr),
+            (Vec::new(), false, false, Pace::Cubic),
+        ] {
+            let wanted = Wanted { wishes, is_recursive, has_links, pace };
             let bytes = request_for(&wanted).expect("few");
             for at in 0..bytes.len() {
                 assert_eq!(RequestReader::new().next(&mut &bytes[..at]), Ok(None));
@@ -271,6 +277,7 @@ mod tests {
         // Who brings files wants none, and nobody chooses a rate for others.
         assert_eq!(records(&[b"\x01a"], b"\x00"), Err(RequestError::Unknown));
         assert_eq!(records(&[b"\x01a"], b"\x03\x00\x03"), Err(RequestError::Unknown));
+        assert_eq!(records(&[b"\x01a"], b"\x03\x03\x00"), Err(RequestError::Unknown));
     }
 
     #[test]

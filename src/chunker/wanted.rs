@@ -23,6 +23,8 @@ pub struct Wanted {
     pub wishes: Vec<Wish>,
     /// Also folders, with all that is in them.
     pub is_recursive: bool,
+    /// Also the links inside them, as links; nothing without `is_recursive`.
+    pub has_links: bool,
     /// How fast it is to come.
     pub pace: Pace,
 }
@@ -66,12 +68,19 @@ impl Wish {
 }
 
 impl Wanted {
+    /// How many components of its path an entry's link may not lead out of.
+    pub fn root(&self) -> usize {
+        usize::from(self.wishes.iter().all(|wish| wish.name.is_some()))
+    }
+
     /// Whether an entry of a manifest is of what is wanted.
     pub fn has(&self, entry: &Entry) -> bool {
         let path = entry.path.as_str();
         let first = path.split_once('/').map_or(path, |(first, _)| first);
-        let is_plain = entry.kind != Kind::Folder && first.len() == path.len();
-        (is_plain || self.is_recursive)
+        let is_plain = entry.kind.has_bytes() && first.len() == path.len();
+        let is_known = !matches!(entry.kind, Kind::Link { .. }) || self.has_links;
+        is_known
+            && (is_plain || self.is_recursive)
             && self.wishes.iter().any(|wish| match &wish.name {
                 Some(name) => name.as_str() == first,
                 None => self.is_recursive,
@@ -138,7 +147,7 @@ pub const WISHES_MAX: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chunker::manifest::{ManifestWriter, Modified};
+    use crate::chunker::manifest::{ManifestWriter, Modified, Target};
 
     fn name(text: &str) -> Option<SafeName> {
         (!text.is_empty()).then(|| SafeName::parse(text).expect("a good name"))
@@ -146,7 +155,7 @@ mod tests {
 
     fn wanted(names: &[&str], is_recursive: bool) -> Wanted {
         let wishes = names.iter().map(|text| Wish { path: name("some/where"), name: name(text) }).collect();
-        Wanted { wishes, is_recursive, pace: Pace::Bbr }
+        Wanted { wishes, is_recursive, ..Wanted::default() }
     }
 
     fn manifest(entries: &[&str]) -> Vec<u8> {
@@ -191,6 +200,24 @@ mod tests {
                 assert_eq!(judged.is_ok(), passes, "{asked:?} {is_recursive} {named:?}: {judged:?}");
             }
         }
+    }
+
+    #[test]
+    fn links_come_only_where_they_were_asked_for() {
+        let link = |path: &str| {
+            let target = Target::from_bytes(b"x").expect("text");
+            Entry {
+                path: SafeName::parse(path).expect("a name"),
+                kind: Kind::Link { target },
+                mode: 0,
+                modified: Modified::default(),
+            }
+        };
+        let asked = |has_links, is_recursive| Wanted { has_links, ..wanted(&["a"], is_recursive) };
+        assert!(asked(true, true).has(&link("a/l")));
+        assert!(!asked(false, true).has(&link("a/l")) && !asked(true, true).has(&link("b/l")));
+        assert!(!asked(true, false).has(&link("a")) && !asked(true, false).has(&link("a/l")));
+        assert_eq!((asked(true, true).root(), wanted(&[""], true).root()), (1, 0));
     }
 
     #[test]

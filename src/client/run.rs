@@ -105,7 +105,8 @@ impl Client {
             return Err(Error::usage(format!("{} is not UTF-8, which a name here must be", local.display())));
         };
         let placed = place(&remotes, local, self.recursive, self.pace()?);
-        let (wanted, place) = placed.map_err(|error| Error::usage(error.to_string()))?;
+        let (mut wanted, place) = placed.map_err(|error| Error::usage(error.to_string()))?;
+        wanted.has_links = self.links;
         let name = if place == Place::Output { remotes.concat() } else { local.to_owned() };
         let plan = GetPlan {
             target: self.target.clone(),
@@ -113,6 +114,7 @@ impl Client {
             place,
             name,
             existing: self.existing,
+            attributes: self.attributes,
             sha256: self.sha256,
             timeout: self.timeout.unwrap_or(WINDOWED_TIMEOUT),
             first_timeout: self.timeout.unwrap_or(TIMEOUT),
@@ -161,6 +163,7 @@ impl Client {
             plot: self.plot.clone(),
             extent: Extent {
                 attributes: self.attributes,
+                links: self.links,
                 exclude: Exclude::new(self.exclude.clone()),
                 limit: self.limit.clone(),
             },
@@ -205,6 +208,8 @@ impl Client {
         let both = [
             (self.recursive, "-r"),
             (self.existing != Existing::Keep, "--overwrite"),
+            (self.links, "--links"),
+            (self.attributes != Attributes::Fresh, "--preserve"),
             (self.sha256, "--sha256"),
             (self.congestion != Choice::Bbr, "--congestion"),
         ];
@@ -216,7 +221,6 @@ impl Client {
         let sending = [
             (self.restart, "--restart"),
             (self.plot.is_some(), "--plot"),
-            (self.attributes != Attributes::Fresh, "--preserve"),
             (!self.exclude.is_empty(), "--exclude"),
             (self.limit.is_some(), "--limit"),
         ];

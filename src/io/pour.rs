@@ -136,6 +136,9 @@ impl Work {
                     return Err(ONE.into());
                 }
             }
+            if self.digests.poll_hole().is_some() {
+                return Err("the server leaves out what was asked for".into());
+            }
         }
         told.push(Answer::Listed(bytes.len() as u64));
         Ok(())
@@ -214,7 +217,7 @@ mod tests {
     use super::*;
     use crate::chunker::digests::DigestWriter;
     use crate::chunker::manifest::{Entry, ManifestWriter, Modified};
-    use crate::chunker::request::Existing;
+    use crate::chunker::request::{Attributes, Existing};
     use crate::chunker::wanted::{Wanted, Wish};
     use crate::name::SafeName;
     use std::sync::{Arc, Mutex};
@@ -237,7 +240,7 @@ mod tests {
         let name = SafeName::parse(name).ok();
         let wanted = Wanted { wishes: vec![Wish { path: name.clone(), name }], ..Wanted::default() };
         let paper = Paper::default();
-        let expected = Expected { existing: Existing::Keep, wanted, sha256: true };
+        let expected = Expected { existing: Existing::Keep, attributes: Attributes::Fresh, wanted, sha256: true };
         (Work::new(expected, Box::new(paper.clone())), paper)
     }
 

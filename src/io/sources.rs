@@ -1,7 +1,7 @@
 //! What a user names, as one byte space: its manifest, and its bytes wherever they are wanted.
 //!
 //! Folders are walked as the manifest is wanted, so that bytes flow before the last name is known. Nothing follows a link
-//! inside a tree, and a file is read only as long as it is the one that was found: same device, inode, size and time of change.
+//! inside a tree (it may be copied as a link), and a file is read only as long as it is the one that was found: same device, inode, size and time of change.
 
 mod anchor;
 mod catalogue;
@@ -83,6 +83,13 @@ impl Sources {
     #[must_use]
     pub fn excluding(self, exclude: Exclude) -> Self {
         lock(&self.catalogue).exclude(exclude);
+        self
+    }
+
+    /// Copies links inside a tree as links, where they stay inside it. To be said before anything is walked.
+    #[must_use]
+    pub fn with_links(self) -> Self {
+        lock(&self.catalogue).copy_links();
         self
     }
 
@@ -185,6 +192,7 @@ mod tests {
                         Kind::File { size } => (entry.path.to_string(), Some(size)),
                         Kind::Folder => (format!("{}/", entry.path), None),
                         Kind::Open => (entry.path.to_string(), None),
+                        Kind::Link { target } => (format!("{} -> {target}", entry.path), None),
                     });
                 }
                 Found::Refused(refusal) => refused.push(refusal.to_string()),
@@ -306,6 +314,54 @@ mod tests {
     }
 
     #[test]
+    fn links_inside_go_as_links_if_that_is_asked_for_and_they_stay_inside() {
+        let root = folder(&[("t/a", b"1"), ("t/sub/x", b"2"), ("secret", b"3")]);
+        let at = |name: &str| root.path().join(name);
+        for (target, name) in [
+            ("a", "t/good"),
+            ("../a", "t/sub/up"),
+            ("sub", "t/folder"),
+            ("nowhere", "t/dangling"),
+            ("../secret", "t/out"),
+            ("sub/../../secret", "t/detour"),
+            ("/etc/passwd", "t/absolute"),
+        ] {
+            symlink(target, at(name)).expect("a link");
+        }
+        symlink(OsStr::from_bytes(b"odd\xff"), at("t/odd")).expect("a link");
+        let links = ["dangling -> nowhere", "folder -> sub", "good -> a", "sub/up -> ../a"];
+        let told = |mut refused: Vec<String>| {
+            refused.sort();
+            let words = ["begins with `/`", "down and up again", "not UTF-8", "out of what is copied"];
+            assert_eq!(refused.len(), words.len(), "{refused:#?}");
+            words
+                .iter()
+                .for_each(|word| assert!(refused.iter().any(|said| said.contains(word)), "{word}: {refused:#?}"));
+        };
+        // Under its own name, another one, and none.
+        for (source, destination, base) in
+            [("t", "", "t/"), ("t", "to/x", "to/x/"), ("t/.", "", ""), ("t/.", "to/", "to/")]
+        {
+            let (entries, refused) = walked(&mut gather(&[at(source)], destination).with_links());
+            let found: Vec<_> = names(&entries).into_iter().filter(|name| name.contains("->")).collect();
+            let expected: Vec<_> = links.iter().map(|link| format!("{base}{link}")).collect();
+            assert_eq!(found, expected, "{source} {destination}");
+            assert!(names(&entries).contains(&&*format!("{base}sub/x")) && entries.len() >= 7, "{entries:?}");
+            told(refused);
+        }
+        // What is left out is not told of either; a link is no folder.
+        let exclude = ["out", "odd", "detour", "absolute", "folder/", "a"].map(|text| text.parse().expect("a pattern"));
+        let sources = gather(&[at("t/.")], "").with_links().excluding(Exclude::new(exclude.into()));
+        let (entries, refused) = walked(&mut { sources });
+        assert_eq!(names(&entries), [&links[..3], &["sub/", "sub/up -> ../a", "sub/x"]].concat());
+        assert!(refused.is_empty(), "{refused:?}");
+        // What is named is followed, and what leads out of it then does not come.
+        let (entries, refused) = walked(&mut gather(&[at("t/folder"), at("t/good")], "").with_links());
+        assert_eq!(names(&entries), ["folder/", "folder/x", "good"]);
+        assert!(refused.len() == 1 && refused[0].contains("out of what is copied"), "{refused:?}");
+    }
+
+    #[test]
     fn two_sources_never_get_one_name() {
         let root = folder(&[("one/a", b"1"), ("two/a", b"2"), ("two/b", b"3")]);
         let at = |name: &str| root.path().join(name);
@@ -337,7 +393,7 @@ mod tests {
             let item = reader.next(&mut input).expect("an item");
             assert!(matches!(item, Some(Item::Entry(entry)) if entry.path.as_str() == name.trim_end_matches('/')));
         }
-        let summary = Summary { files: 6, folders: 4, bytes: 0 };
+        let summary = Summary { files: 6, folders: 4, ..Summary::default() };
         assert_eq!(reader.next(&mut input), Ok(Some(Item::End(summary))));
     }
 
@@ -558,6 +614,41 @@ mod tests {
                 None => woken.recv_timeout(Duration::from_secs(20)).expect("it goes on"),
             }
         }
+    }
+
+    #[test]
+    fn holes_are_told_of_and_neither_read_nor_sent() {
+        use crate::chunker::groups::GROUP;
+        use crate::chunker::request::Earlier;
+        use std::os::unix::fs::FileExt as _;
+        let root = folder(&[("small", b"1")]);
+        let path = root.path().join("t");
+        fs::write(&path, b"").expect("a file");
+        let file = fs::OpenOptions::new().write(true).open(&path).expect("our file");
+        let size = 300 * GROUP + 5;
+        file.set_len(size).expect("our file");
+        file.write_all_at(&[7; 3], 100 * GROUP + 1000).expect("our file");
+        file.write_all_at(&[8; 10], 200 * GROUP - 5).expect("our file");
+        for sha256 in [false, true] {
+            let (wake, woken) = channel();
+            let resumption = Resumption { earlier: Earlier::Used, memory: None };
+            let sources = gather(&[root.path().join("small"), path.clone()], "");
+            let mut ahead =
+                sources.resume(sha256, resumption, move || wake.send(()).unwrap_or_default()).expect("a thread");
+            let (bytes, digests) = drain(&mut ahead, &woken, 1 << 20);
+            assert_eq!(bytes.len() as u64, 1 + 3 * GROUP, "three groups have something in them");
+            let holes: Vec<_> = std::iter::from_fn(|| ahead.poll_hole()).collect();
+            let covered: crate::ranges::RangeSet = holes.iter().map(|hole| hole.groups.clone()).collect();
+            assert_eq!(covered.iter().collect::<Vec<_>>(), [0..100, 101..199, 201..301]);
+            let content = fs::read(&path).expect("our file");
+            let expected = sha256.then(|| sha2::Sha256::digest(&content).into());
+            let expected = FileDigest::Read { size, blake3: blake3::hash(&content).into(), sha256: expected };
+            assert_eq!(digests[&1], expected);
+        }
+        // Who gives to others, and whose receiver says nothing of groups, sends everything.
+        let (mut ahead, woken) = start(gather(&[path], ""), false);
+        assert_eq!(drain(&mut ahead, &woken, 1 << 20).0.len() as u64, size);
+        assert_eq!(ahead.poll_hole(), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::gauge::Gauge;
 use super::store::Store;
 use super::store::tree::Peer;
 use super::udp::Waker;
-use crate::chunker::request::Existing;
+use crate::chunker::request::{Attributes, Existing};
 use crate::chunker::wanted::Wanted;
 use crate::session::windowed::gather::Block;
 use job::Job;
@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 /// The disk's side of windowed transfers. Orders of one transfer stay in order.
@@ -34,6 +34,8 @@ pub struct Trees {
 pub struct Expected {
     /// What becomes of files that are there.
     pub existing: Existing,
+    /// What permissions and times it gets.
+    pub attributes: Attributes,
     /// What may come.
     pub wanted: Wanted,
     /// Also make each file's SHA-256, from what is there in the end.
@@ -108,25 +110,51 @@ struct Lane {
 
 impl Lane {
     fn run(mut self, orders: &Receiver<(u64, Order)>) {
-        while let Ok((id, order)) = orders.recv() {
-            // A panic over one transfer must not leave the others of this lane without answers.
-            let done = catch_unwind(AssertUnwindSafe(|| self.carry_out(id, order)));
-            let answers = done.unwrap_or_else(|_| {
-                self.jobs.insert(id, None);
-                vec![Answer::Broken("the server stumbled over this transfer; tell its operator".into())]
-            });
-            if answers.is_empty() {
-                continue;
-            }
-            let gone = answers.into_iter().any(|answer| self.answers.send((id, answer)).is_err());
-            self.waker.wake();
-            if gone {
+        loop {
+            // What a transfer has to do besides goes on between the orders, a little at a time.
+            let busy = self.jobs.iter().find(|(_, job)| job.as_ref().is_some_and(Job::is_busy)).map(|(id, _)| *id);
+            let order = match busy {
+                None => orders.recv().map(Some).map_err(|_| TryRecvError::Disconnected),
+                Some(_) => orders.try_recv().map(Some),
+            };
+            let is_open = match order {
+                Ok(Some((id, order))) => self.answer(id, |lane| lane.carry_out(id, order)),
+                Ok(None) | Err(TryRecvError::Empty) => true,
+                Err(TryRecvError::Disconnected) => break,
+            };
+            if !is_open || !busy.is_none_or(|id| self.answer(id, |lane| lane.work(id))) {
                 return;
             }
         }
         for mut job in self.jobs.into_values().flatten() {
             job.close();
         }
+    }
+
+    /// Does something for a transfer and tells what it comes to; says whether somebody still wants to know.
+    fn answer(&mut self, id: u64, act: impl FnOnce(&mut Self) -> Vec<Answer>) -> bool {
+        // A panic over one transfer must not leave the others of this lane without answers.
+        let done = catch_unwind(AssertUnwindSafe(|| act(self)));
+        let answers = done.unwrap_or_else(|_| {
+            self.jobs.insert(id, None);
+            vec![Answer::Broken("the server stumbled over this transfer; tell its operator".into())]
+        });
+        if answers.is_empty() {
+            return true;
+        }
+        let is_gone = answers.into_iter().any(|answer| self.answers.send((id, answer)).is_err());
+        self.waker.wake();
+        !is_gone
+    }
+
+    fn work(&mut self, id: u64) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        let Some(job) = self.jobs.get_mut(&id).and_then(Option::as_mut) else { return answers };
+        if let Err(reason) = job.work(&mut answers) {
+            self.jobs.insert(id, None);
+            answers.push(Answer::Broken(reason));
+        }
+        answers
     }
 
     fn carry_out(&mut self, id: u64, order: Order) -> Vec<Answer> {

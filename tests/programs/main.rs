@@ -19,6 +19,7 @@ mod getting;
 mod interrupting;
 mod killing;
 mod limits;
+mod links;
 mod lossy_link;
 mod negotiating;
 mod options;

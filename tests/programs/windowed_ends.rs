@@ -24,7 +24,7 @@ fn a_large_file_that_shrinks_does_not_hold_up_what_the_manifest_has_not_named_ye
         fs::create_dir_all(tree.join(folder)).expect("a folder");
     }
     // More than the server lets wait behind it, more behind it than is read ahead, and more names than are walked meanwhile.
-    truncate(&tree.join("a"), 80_000_000);
+    fs::write(tree.join("a"), vec![0; 80_000_000]).expect("a file, and no hole");
     (0..20).for_each(|number| truncate(&tree.join(format!("b/{number}")), 1_000_000));
     (0..6000).for_each(|number| drop(fs::write(tree.join(format!("c/{number}")), b"")));
     let client = pair.start(address, &["-r", text(&tree), "to", "--congestion", "fixed:100m"]);

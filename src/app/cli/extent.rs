@@ -8,10 +8,14 @@ use clap::Args;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "In the windowed mode")]
 pub struct ExtentArgs {
-    /// Keep permissions and times of change of files and new folders, whatever the umask there; never setuid, setgid or sticky. Otherwise
+    /// Keep permissions and times of change of files and new folders, whatever the umask is where they arrive; never setuid, setgid or sticky. Otherwise
     /// they get, as with cp, what the umask leaves of the permissions (executable stays executable), and new times. [default: off]
     #[arg(short, long)]
     pub preserve: bool,
+    /// Copy symbolic links inside folders as links, if they are relative and stay inside what is copied; others are told of. Otherwise links
+    /// in folders are not copied. What is named here is followed, with or without it. [default: off]
+    #[arg(long)]
+    pub links: bool,
     /// Leave out of folders what matches, as in a .gitignore: '*.tmp' anywhere, /build right below the source, cache/ only folders,
     /// 'docs/**/*.pdf' below docs. May be given several times. [default: nothing is left out]
     #[arg(long, value_name = "GLOB", value_parser = |text: &str| text.parse::<Pattern>())]
@@ -31,10 +35,16 @@ impl ExtentArgs {
     pub fn used(&self) -> impl Iterator<Item = &'static str> {
         let all = [
             (self.preserve, "--preserve"),
+            (self.links, "--links"),
             (!self.exclude.is_empty(), "--exclude"),
             (self.limit.is_some(), "--limit"),
             (self.dry_run, "--dry-run"),
         ];
         all.into_iter().filter_map(|(is_used, option)| is_used.then_some(option))
+    }
+
+    /// Those of them that make no sense where files are got.
+    pub fn sending(&self) -> impl Iterator<Item = &'static str> {
+        self.used().filter(|option| !matches!(*option, "--preserve" | "--links"))
     }
 }

@@ -8,7 +8,7 @@ use crate::app::exit;
 use crate::app::send::silence::Silence;
 use crate::app::send::{BATCH, random};
 use crate::chunker::answers::AnswerReader;
-use crate::chunker::request::{Existing, request_for};
+use crate::chunker::request::{Attributes, Existing, request_for};
 use crate::chunker::wanted::Wanted;
 use crate::io::clock;
 use crate::io::driver;
@@ -40,6 +40,8 @@ pub struct GetPlan {
     pub name: String,
     /// What becomes of files that are here.
     pub existing: Existing,
+    /// Which permissions and times they get.
+    pub attributes: Attributes,
     /// Also make each file's SHA-256.
     pub sha256: bool,
     /// Give up after this long without an answer.

@@ -63,7 +63,7 @@ pub fn place(remotes: &[String], local: &str, is_recursive: bool, pace: Pace) ->
         }
         _ => Place::Folder(if local.is_empty() { ".".into() } else { path.into() }),
     };
-    Ok((Wanted { wishes, is_recursive, pace }, place))
+    Ok((Wanted { wishes, is_recursive, pace, ..Wanted::default() }, place))
 }
 
 /// A path with its own name; what is in it has none around it if it is `.` or ends so.

@@ -19,7 +19,8 @@ pub(super) enum Rest {
 impl Rest {
     /// Makes it ready; within, why there is no place.
     pub(super) fn open(plan: &GetPlan, wire: &Wire) -> io::Result<Result<Self, String>> {
-        let expected = Expected { existing: plan.existing, wanted: plan.wanted.clone(), sha256: plan.sha256 };
+        let GetPlan { existing, attributes, ref wanted, sha256, .. } = *plan;
+        let expected = Expected { existing, attributes, wanted: wanted.clone(), sha256 };
         let folder = match &plan.place {
             Place::Output => {
                 return Pour::start(expected, Box::new(io::stdout()), wire.waker()).map(Self::Output).map(Ok);

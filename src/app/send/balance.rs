@@ -48,7 +48,7 @@ impl Balance {
                 match entry.kind {
                     Kind::File { size } => self.found = self.found.saturating_add(size),
                     Kind::Open => self.stream = Some(number),
-                    Kind::Folder => {}
+                    Kind::Folder | Kind::Link { .. } => {}
                 }
                 None
             }

@@ -69,6 +69,8 @@ pub struct SendPlan {
 pub struct Extent {
     /// Which permissions and times it gets there.
     pub attributes: Attributes,
+    /// Links inside folders are copied as links.
+    pub links: bool,
     /// What is left out of folders.
     pub exclude: Exclude,
     /// Not faster than this.
@@ -261,6 +263,7 @@ fn prepare(
 /// What was named, and nothing that was to be left out.
 pub(super) fn gathered(plan: &SendPlan, input: Box<dyn Read + Send>) -> Result<Sources, PlanError> {
     let sources = Sources::gather_with(&plan.sources, plan.recursive, &plan.destination, input)?;
+    let sources = if plan.extent.links { sources.with_links() } else { sources };
     Ok(sources.excluding(plan.extent.exclude.clone()))
 }
 

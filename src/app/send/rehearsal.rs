@@ -24,7 +24,7 @@ pub fn rehearse(plan: &SendPlan, report: &mut dyn Report) -> io::Result<u8> {
             return Ok(code);
         }
     };
-    let (mut files, mut folders, mut bytes, mut missing) = (0, 0, 0_u64, 0);
+    let (mut files, mut folders, mut links, mut bytes, mut missing) = (0, 0, 0, 0_u64, 0);
     let mut is_open = false;
     while let Some(found) = sources.advance()? {
         let entry = match found {
@@ -38,16 +38,22 @@ pub fn rehearse(plan: &SendPlan, report: &mut dyn Report) -> io::Result<u8> {
         };
         let size = match entry.kind {
             Kind::File { size } => Some(size),
-            Kind::Folder | Kind::Open => None,
+            Kind::Folder | Kind::Open | Kind::Link { .. } => None,
         };
         let is_folder = entry.kind == Kind::Folder;
         is_open |= entry.kind == Kind::Open;
+        let link = if let Kind::Link { target } = &entry.kind { Some(target.to_string()) } else { None };
         bytes = bytes.saturating_add(size.unwrap_or_default());
-        *(if is_folder { &mut folders } else { &mut files }) += 1;
+        *match entry.kind {
+            Kind::Folder => &mut folders,
+            Kind::Link { .. } => &mut links,
+            Kind::File { .. } | Kind::Open => &mut files,
+        } += 1;
         let name = entry.path.to_string();
-        report.note(&Note::Uploading(UploadNote::WouldSend { name, bytes: size, is_folder }))?;
+        report.note(&Note::Uploading(UploadNote::WouldSend { name, bytes: size, is_folder, link }))?;
     }
     let target = plan.target.clone();
-    report.note(&Note::Uploading(UploadNote::Rehearsed { target, files, folders, bytes, is_open, missing }))?;
+    let rehearsed = UploadNote::Rehearsed { target, files, folders, links, bytes, is_open, missing };
+    report.note(&Note::Uploading(rehearsed))?;
     Ok(if missing > 0 { exit::LOCAL_FILE } else { exit::DONE })
 }

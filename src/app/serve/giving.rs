@@ -286,7 +286,7 @@ impl Gift {
                 if let Kind::File { size } = entry.kind {
                     self.bytes = self.bytes.saturating_add(size);
                 }
-                self.files += u64::from(entry.kind != Kind::Folder);
+                self.files += u64::from(entry.kind.has_bytes());
             }
             Found::Refused(refusal) => {
                 self.refused += 1;

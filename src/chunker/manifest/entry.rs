@@ -1,12 +1,13 @@
 //! One entry of a manifest, and its bytes.
 
+use super::target::{Target, TargetError};
 use crate::chunker::layout::SPACE_MAX;
 use crate::chunker::records::read_field;
 use crate::codec::{Cursor, Full, Writer};
 use crate::name::{Printable, SafeName};
 use thiserror::Error;
 
-/// A file or a folder.
+/// A file, a folder or a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Where it goes, beneath the receiving folder.
@@ -20,7 +21,7 @@ pub struct Entry {
 }
 
 /// What an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A file.
     File {
@@ -31,6 +32,11 @@ pub enum Kind {
     Folder,
     /// A file whose size is known only at its end, as that of standard input.
     Open,
+    /// A symbolic link; it has no permissions of its own.
+    Link {
+        /// Where it leads.
+        target: Target,
+    },
 }
 
 /// A time of change: seconds since 1970 and nanoseconds, within the years 1 to 9999 (those of RFC 3339).
@@ -62,12 +68,18 @@ impl Entry {
 }
 
 impl Kind {
+    /// Whether it has bytes, and so a digest.
+    pub fn has_bytes(&self) -> bool {
+        matches!(self, Kind::File { .. } | Kind::Open)
+    }
+
     /// The kind's number in a manifest.
-    pub(super) fn number(self) -> u64 {
+    pub(super) fn number(&self) -> u64 {
         match self {
             Kind::File { .. } => FILE,
             Kind::Folder => FOLDER,
             Kind::Open => OPEN,
+            Kind::Link { .. } => LINK,
         }
     }
 }
@@ -98,6 +110,14 @@ pub enum EntryError {
     /// A path that is too long for any system.
     #[error("has a path of more than {PATH_MAX} bytes; use shorter names or fewer folders")]
     PathTooLong,
+    /// A link whose target is no text, or too long.
+    #[error("(\"{path}\") is a link that {reason}")]
+    Target {
+        /// Its path, safe to print.
+        path: String,
+        /// What is wrong with the target.
+        reason: TargetError,
+    },
     /// A kind that came later.
     #[error(
         "(\"{path}\") is of a kind ({kind}) that is not known here; leave it out, or use the same version on both sides"
@@ -131,8 +151,13 @@ pub(super) fn write_body(entry: &Entry, before: &[u8]) -> Result<Vec<u8>, Full> 
     writer.varint(u64::from(entry.mode & MODE_MASK))?;
     writer.varint(zigzag(entry.modified.seconds))?;
     writer.varint(u64::from(entry.modified.nanoseconds))?;
-    if let Kind::File { size } = entry.kind {
-        writer.varint(size)?;
+    match &entry.kind {
+        Kind::File { size } => writer.varint(*size)?,
+        Kind::Link { target } => {
+            writer.varint(target.as_bytes().len() as u64)?;
+            writer.bytes(target.as_bytes())?;
+        }
+        Kind::Folder | Kind::Open => {}
     }
     Ok(body)
 }
@@ -143,17 +168,19 @@ pub(super) fn read_body(number: u64, body: &[u8], before: &[u8]) -> Result<ReadE
     let path = read_path(&mut cursor, before)?;
     let mut number_of = || cursor.varint().ok_or(EntryError::Malformed);
     let mut common = || Ok((number_of()?, number_of()?, number_of()?));
-    let kind = match number {
-        FILE | FOLDER | OPEN => number,
-        kind => {
-            let path = Printable(&String::from_utf8_lossy(&path)).to_string();
-            return Err(EntryError::UnknownKind { path, kind });
-        }
-    };
+    let shown = || Printable(&String::from_utf8_lossy(&path)).to_string();
+    if !matches!(number, FILE | FOLDER | OPEN | LINK) {
+        return Err(EntryError::UnknownKind { path: shown(), kind: number });
+    }
     let (mode, seconds, nanoseconds) = common()?;
-    let kind = match kind {
+    let kind = match number {
         FILE => Kind::File { size: cursor.varint().filter(|size| *size <= SPACE_MAX).ok_or(EntryError::Malformed)? },
         FOLDER => Kind::Folder,
+        LINK => {
+            let target = read_target(&mut cursor).ok_or(EntryError::Malformed)?;
+            let target = Target::from_bytes(target).map_err(|reason| EntryError::Target { path: shown(), reason })?;
+            Kind::Link { target }
+        }
         _ => Kind::Open,
     };
     while cursor.remaining() > 0 {
@@ -176,6 +203,11 @@ fn read_path(cursor: &mut Cursor<'_>, before: &[u8]) -> Result<Vec<u8>, EntryErr
     Ok([shared, suffix].concat())
 }
 
+fn read_target<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
+    let length = usize::try_from(cursor.varint()?).ok()?;
+    cursor.take(length)
+}
+
 /// Small numbers of either sign as small numbers.
 fn zigzag(seconds: i64) -> u64 {
     (seconds.unsigned_abs() << 1).wrapping_sub(u64::from(seconds < 0))
@@ -191,6 +223,8 @@ const FILE: u64 = 1;
 const FOLDER: u64 = 2;
 
 const OPEN: u64 = 3;
+
+const LINK: u64 = 4;
 
 /// Read, write and execute of the owner, the group and others.
 const MODE_MASK: u32 = 0o777;

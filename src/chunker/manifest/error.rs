@@ -26,8 +26,8 @@ pub enum ManifestError {
         /// Which.
         entry: u64,
     },
-    /// A file that has something in it, as only folders have.
-    #[error("entry {entry} of the manifest lies in a file; only folders hold others")]
+    /// A file or a link that has something in it, as only folders have.
+    #[error("entry {entry} of the manifest lies in a file or a link; only folders hold others")]
     InAFile {
         /// Which.
         entry: u64,

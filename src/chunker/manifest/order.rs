@@ -1,4 +1,4 @@
-//! Whether an entry may come next: ascending paths, nothing inside a file, nothing after the open one, limits kept.
+//! Whether an entry may come next: ascending paths, nothing inside a file or a link, nothing after the open one, limits kept.
 
 use super::entry::Kind;
 use super::error::ManifestError;
@@ -16,6 +16,8 @@ pub struct Summary {
     pub folders: u64,
     /// Bytes in files of known size.
     pub bytes: u64,
+    /// Links.
+    pub links: u64,
 }
 
 /// What the entries so far allow.
@@ -29,7 +31,7 @@ pub(super) struct Order {
 
 impl Order {
     /// Takes the next entry in, or says why it may not come here.
-    pub(super) fn accept(&mut self, path: &[u8], kind: Kind) -> Result<(), ManifestError> {
+    pub(super) fn accept(&mut self, path: &[u8], kind: &Kind) -> Result<(), ManifestError> {
         let entry = self.entries();
         if entry >= ENTRIES_MAX {
             return Err(ManifestError::TooMany);
@@ -41,25 +43,26 @@ impl Order {
             if !is_folder && path.strip_prefix(last.as_slice()).is_some_and(|rest| rest.starts_with(b"/")) {
                 return Err(ManifestError::InAFile { entry });
             }
-            if kind != Kind::Open && !sorting(last).lt(sorting(path)) {
+            if *kind != Kind::Open && !sorting(last).lt(sorting(path)) {
                 return Err(ManifestError::Order { entry });
             }
         }
-        let size = if let Kind::File { size } = kind { size } else { 0 };
+        let size = if let Kind::File { size } = kind { *size } else { 0 };
         let bytes = self.summary.bytes.checked_add(size).filter(|bytes| *bytes <= SPACE_MAX);
         self.summary.bytes = bytes.ok_or(ManifestError::TooLarge)?;
         match kind {
             Kind::Folder => self.summary.folders = self.summary.folders.saturating_add(1),
+            Kind::Link { .. } => self.summary.links = self.summary.links.saturating_add(1),
             Kind::File { .. } | Kind::Open => self.summary.files = self.summary.files.saturating_add(1),
         }
-        self.open = kind == Kind::Open;
-        self.last = Some((path.to_vec(), kind == Kind::Folder));
+        self.open = *kind == Kind::Open;
+        self.last = Some((path.to_vec(), *kind == Kind::Folder));
         Ok(())
     }
 
     /// How many entries there are.
     pub(super) fn entries(&self) -> u64 {
-        self.summary.files.saturating_add(self.summary.folders)
+        self.summary.files.saturating_add(self.summary.folders).saturating_add(self.summary.links)
     }
 
     /// What they count.

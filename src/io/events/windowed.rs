@@ -38,10 +38,13 @@ pub enum UploadNote {
     WouldSend {
         /// Its name there.
         name: String,
-        /// Its size in bytes; `null` for a folder and for standard input.
+        /// Its size in bytes; `null` for a folder, a link and standard input.
         bytes: Option<u64>,
         /// Whether it is a folder.
         is_folder: bool,
+        /// Where it leads, if it is a link.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        link: Option<String>,
     },
     /// So much would be copied.
     Rehearsed {
@@ -51,6 +54,8 @@ pub enum UploadNote {
         files: u64,
         /// Folders.
         folders: u64,
+        /// Links.
+        links: u64,
         /// Bytes of the files, but for those of standard input.
         bytes: u64,
         /// Standard input is among them, and nobody knows how long it is.
@@ -85,16 +90,20 @@ impl UploadNote {
             UploadNote::WouldSend { name, bytes: Some(bytes), .. } => {
                 format!("would send {}, {}", Printable(name), DecimalBytes(*bytes))
             }
+            UploadNote::WouldSend { name, link: Some(target), .. } => {
+                format!("would send {} -> {}", Printable(name), Printable(target))
+            }
             UploadNote::WouldSend { name, is_folder, .. } => {
                 format!("would send {}{}", Printable(name), if *is_folder { "/" } else { " from standard input" })
             }
-            UploadNote::Rehearsed { target, files, folders, bytes, is_open, missing } => {
+            UploadNote::Rehearsed { target, files, folders, links, bytes, is_open, missing } => {
                 let (target, bytes) = (Printable(target), DecimalBytes(*bytes));
                 let open = if *is_open { " and standard input" } else { "" };
                 let not = if *missing > 0 { format!("; {missing} would not be copied") } else { String::new() };
                 let (s, folders_s) = (plural(*files), plural(*folders));
+                let links = if *links > 0 { format!(" and {links} link{}", plural(*links)) } else { String::new() };
                 format!(
-                    "would send {files} file{s} and {folders} folder{folders_s}, {bytes}{open}, to {target}{not}; nothing was sent"
+                    "would send {files} file{s} and {folders} folder{folders_s}{links}, {bytes}{open}, to {target}{not}; nothing was sent"
                 )
             }
             UploadNote::Hint { text } => text.clone(),

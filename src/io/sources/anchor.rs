@@ -3,6 +3,7 @@
 
 use super::refusal::RefusalReason;
 use super::walk::{open_file, open_folder};
+use crate::chunker::manifest::Target;
 use crate::io::store::Store;
 use rustix::fs::CWD;
 use std::ffi::{OsStr, OsString};
@@ -53,6 +54,11 @@ impl Anchor {
             Anchor::Beneath(store) if !store.gives(path) => Some(RefusalReason::Hidden),
             Anchor::Beneath(_) | Anchor::Here => None,
         }
+    }
+
+    /// Whether names that a link leads to are nobody's business.
+    pub(super) fn hides(&self, target: &Target) -> bool {
+        matches!(self, Anchor::Beneath(store) if !target.names().all(|name| store.gives(Path::new(name))))
     }
 
     /// Whether somebody else named the paths.

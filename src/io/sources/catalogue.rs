@@ -39,7 +39,7 @@ pub(super) struct Catalogue {
     walk: Option<(Walk, ManifestWriter)>,
     pub(super) manifest: Spool,
     pub(super) layout: Layout,
-    /// For each entry: whether links are followed, its state, its name there and its path.
+    /// For each entry: whether links are followed and whether it has bytes, its state, its name there and its path.
     locations: Records,
     pub(super) stream: Option<Arc<Stream>>,
     anchor: Anchor,
@@ -90,6 +90,13 @@ impl Catalogue {
         Self { walk: Some((walk, writer)), manifest, layout, locations, stream, anchor }
     }
 
+    /// Links inside a tree are copied as links from now on.
+    pub(super) fn copy_links(&mut self) {
+        if let Some((walk, _)) = &mut self.walk {
+            walk.links = true;
+        }
+    }
+
     /// What the walk passes over from now on.
     pub(super) fn exclude(&mut self, exclude: Exclude) {
         if let Some((walk, _)) = &mut self.walk {
@@ -108,7 +115,7 @@ impl Catalogue {
         match walk.step() {
             Some(Step::Refused(refusal)) => Ok(Some(Found::Refused(refusal))),
             Some(Step::Found { entry, path, follow, state }) => {
-                let flags = u8::from(follow) | u8::from(entry.kind == Kind::Folder) << 1;
+                let flags = u8::from(follow) | u8::from(!entry.kind.has_bytes()) << 1;
                 let name = entry.path.as_str().as_bytes();
                 let length = u16::try_from(name.len()).unwrap_or_default().to_be_bytes();
                 let location = [&[flags][..], &state.to_bytes(), &length, name, path.as_os_str().as_bytes()].concat();
@@ -146,8 +153,8 @@ impl Catalogue {
         Described { name, path, size }
     }
 
-    /// Whether an entry is a folder, and so has no bytes and no digest.
-    pub(super) fn is_folder(&mut self, entry: u32) -> bool {
+    /// Whether an entry is a folder or a link, and so has no bytes and no digest.
+    pub(super) fn is_bare(&mut self, entry: u32) -> bool {
         let location = self.locations.get(entry).ok().flatten();
         location.and_then(<[u8]>::first).is_some_and(|flags| flags & 2 != 0)
     }
@@ -184,7 +191,7 @@ impl Catalogue {
         self.locations.push(location)?;
         let laid = match entry.kind {
             Kind::File { size } => self.layout.push(size),
-            Kind::Folder => self.layout.push(0),
+            Kind::Folder | Kind::Link { .. } => self.layout.push(0),
             Kind::Open => self.layout.push_open(),
         };
         debug_assert!(laid, "the manifest keeps the same limits");

@@ -89,6 +89,11 @@ impl Feed {
             self.writer.as_mut().map_or(Ok(()), |writer| writer.kept(&kept, &mut bytes)).map_err(too_large)?;
             self.digests.append(&bytes)?;
         }
+        while let Some(hole) = self.ahead.poll_hole() {
+            let mut bytes = Vec::new();
+            self.writer.as_mut().map_or(Ok(()), |writer| writer.hole(&hole, &mut bytes)).map_err(too_large)?;
+            self.digests.append(&bytes)?;
+        }
         if let Some((entry, digest)) = digest {
             let mut bytes = Vec::new();
             self.writer.as_mut().map_or(Ok(()), |writer| writer.file(&digest, &mut bytes)).map_err(too_large)?;

@@ -6,6 +6,7 @@
 mod ahead;
 mod board;
 mod hashes;
+mod holes;
 mod resuming;
 mod ring;
 mod work;
@@ -19,6 +20,7 @@ use self::work::Work;
 use super::catalogue::{Described, Found, Holder, Shared, lock};
 use super::reader::{ReadError, Reader};
 use crate::chunker::digests::FileDigest;
+use crate::chunker::groups::HOLES_MAX;
 use crate::io::events::Current;
 use crate::limits::Limit;
 use std::io;
@@ -54,6 +56,7 @@ impl ReadAhead {
             block: Block::default(),
             filled: 0,
             work: Work::default(),
+            holes_left: HOLES_MAX,
         };
         let thread = std::thread::Builder::new().name("read ahead".into()).spawn(move || ahead.run())?;
         Ok(Self { catalogue, reader, board, thread: Some(thread) })

@@ -3,6 +3,8 @@
 use super::catalogue::{Holder, Location, Shared, lock};
 use super::state::FileState;
 use crate::name::Printable;
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
@@ -107,6 +109,19 @@ impl Reader {
             Err(error) => Err(ReadError::Read { path: path(), entry, error }),
             Ok(()) => Ok(out.len()),
         }
+    }
+
+    /// Where the hole ends that one file has at `offset`; `None` if it has none there, or nobody knows.
+    pub(super) fn hole_at(&mut self, entry: u32, offset: u64) -> Option<u64> {
+        let open = self.opened(entry).ok()?;
+        let end = match seek(&open.file, SeekFrom::Data(offset)) {
+            Ok(data) => data,
+            // No data follows.
+            Err(Errno::NXIO) => open.state.size,
+            Err(_) => return None,
+        };
+        let is_same = FileState::of(&open.file).is_ok_and(|state| state == open.state);
+        (is_same && end > offset).then_some(end)
     }
 
     fn opened(&mut self, entry: u32) -> Result<&Open, ReadError> {

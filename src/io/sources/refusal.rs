@@ -1,5 +1,6 @@
 //! A source that is not copied, and why; the others are.
 
+use crate::chunker::manifest::TargetError;
 use crate::name::{NameError, Printable};
 use std::fmt;
 use std::io;
@@ -29,7 +30,11 @@ impl Refusal {
         match &self.reason {
             RefusalReason::Read(error) => format!("{path} cannot be read there ({error})"),
             RefusalReason::NotAFile(what) => format!("{path} is {what} there, not a file"),
-            RefusalReason::Link => format!("{path} is a link there, and links are not followed for others"),
+            RefusalReason::Link => {
+                format!(
+                    "{path} is a link there, and links are not followed for others; with --links those inside a folder come as links"
+                )
+            }
             RefusalReason::NotEmpty => format!("{path} says there that it is empty, and is not"),
             reason => format!("{path} {reason}"),
         }
@@ -49,8 +54,11 @@ pub enum RefusalReason {
     #[error("is {0}, not a file; give - and feed it through standard input")]
     NotAFile(&'static str),
     /// A link inside a tree.
-    #[error("is a link, and links inside a folder are not copied; name it to copy what it leads to")]
+    #[error("is a link, and links inside a folder are copied only with --links; name it to copy what it leads to")]
     Link,
+    /// A link that leads where no link of a copy may.
+    #[error("is a link that {0}")]
+    Target(#[from] TargetError),
     /// One of the files of /proc and the like.
     #[error("says that it is empty, and is not; give - and feed it through standard input")]
     NotEmpty,

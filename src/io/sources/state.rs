@@ -2,6 +2,7 @@
 
 use crate::chunker::manifest::Modified;
 use crate::codec::Cursor;
+use rustix::fs::Stat;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -27,6 +28,17 @@ impl FileState {
             seconds: metadata.mtime(),
             nanoseconds: metadata.mtime_nsec(),
         })
+    }
+
+    /// As a link was when it was looked at.
+    pub(super) fn of_link(found: &Stat) -> Self {
+        Self {
+            device: found.st_dev,
+            inode: found.st_ino,
+            size: found.st_size.try_into().unwrap_or_default(),
+            seconds: found.st_mtime,
+            nanoseconds: found.st_mtime_nsec.try_into().unwrap_or_default(),
+        }
     }
 
     /// The time of change, as a manifest has it.

@@ -4,6 +4,7 @@
 //! it lies in, so that nobody leads it elsewhere meanwhile. (walkdir, which is the usual choice, opens whole paths.)
 
 mod exclusion;
+mod links;
 
 use super::anchor::Anchor;
 use super::exclude::Exclude;
@@ -30,6 +31,8 @@ use std::sync::Arc;
 pub(super) struct Walk {
     pub(super) anchor: Anchor,
     recursive: bool,
+    /// Links inside a tree are copied as links.
+    pub(super) links: bool,
     pub(super) exclude: Exclude,
     /// How long the name there of the source is that it is in, with its `/`.
     base: usize,
@@ -78,8 +81,8 @@ impl Walk {
 
     /// A walk to what somebody else wants of what lies beneath a folder. Nothing is looked at yet.
     pub(super) fn beneath(store: Arc<Store>, wanted: Wanted) -> Self {
-        let Wanted { wishes, is_recursive, .. } = wanted;
-        let mut walk = Self::nowhere(Anchor::Beneath(store), is_recursive);
+        let Wanted { wishes, is_recursive, has_links, .. } = wanted;
+        let mut walk = Self { links: has_links, ..Self::nowhere(Anchor::Beneath(store), is_recursive) };
         let is_alone = wishes.len() == 1;
         let mut planned = Vec::new();
         for Wish { path, name } in wishes {
@@ -97,7 +100,7 @@ impl Walk {
     fn nowhere(anchor: Anchor, recursive: bool) -> Self {
         let (prefix, sources, refused, folders) = (String::new(), VecDeque::new(), Vec::new(), Vec::new());
         let exclude = Exclude::default();
-        Self { anchor, recursive, exclude, base: 0, prefix, sources, refused, folders, stream: None }
+        Self { anchor, recursive, links: false, exclude, base: 0, prefix, sources, refused, folders, stream: None }
     }
 
     fn line_up(&mut self, mut planned: Vec<Planned>) {
@@ -135,12 +138,12 @@ impl Walk {
                 }
                 self.folders.pop();
             }
-            let Planned { name, path, .. } = self.next_source()?;
+            let Planned { name, path, is_within } = self.next_source()?;
             if let Some(reason) = self.anchor.withholds(&path) {
                 return Some(Step::Refused(Refusal { path, reason }));
             }
             match name {
-                Some(name) => return Some(self.look_at_source(path, &name)),
+                Some(name) => return Some(self.look_at_source(path, &name, is_within)),
                 None => match self.open_nameless(&path) {
                     Ok(folder) => self.folders.push(folder),
                     Err(reason) => return Some(Step::Refused(Refusal { path, reason })),
@@ -149,9 +152,10 @@ impl Walk {
         }
     }
 
-    fn look_at_source(&mut self, path: PathBuf, name: &str) -> Step {
+    fn look_at_source(&mut self, path: PathBuf, name: &str, is_within: bool) -> Step {
         let name = format!("{}{name}", self.prefix);
         match self.anchor.parent(&path) {
+            Ok(None) if is_within => self.look(&Looked { at: Some(CWD), name: path.as_os_str() }, path.clone(), &name),
             // What was named is meant, also through a link.
             Ok(None) => self.look(&Looked { at: None, name: path.as_os_str() }, path.clone(), &name),
             Ok(Some((folder, last))) => self.look(&Looked { at: Some(folder.as_fd()), name: &last }, path, &name),
@@ -166,7 +170,7 @@ impl Walk {
         Ok(Folder { handle, path: path.to_owned(), prefix: String::new(), names })
     }
 
-    /// A source without a name of its own: what is in it counts as if it had been named, but for its links.
+    /// A source without a name of its own: what is in it counts as if it had been named, but that its links are not followed.
     fn expand(&mut self, path: PathBuf, planned: &mut Vec<Planned>) {
         if !self.recursive {
             self.refused.push(Refusal { path, reason: RefusalReason::Folder });
@@ -175,16 +179,8 @@ impl Walk {
         match open_folder(CWD, path.as_os_str(), true).and_then(|handle| read_names(&handle)) {
             Ok(names) => {
                 for name in names {
-                    let inner = path.join(&name);
-                    match std::fs::symlink_metadata(&inner) {
-                        Ok(found) if found.is_symlink() => {
-                            self.refused.push(Refusal { path: inner, reason: RefusalReason::Link });
-                        }
-                        _ => {
-                            let name = name.to_string_lossy().into_owned();
-                            planned.push(Planned { name: Some(name), path: inner, is_within: true });
-                        }
-                    }
+                    let (path, name) = (path.join(&name), name.to_string_lossy().into_owned());
+                    planned.push(Planned { name: Some(name), path, is_within: true });
                 }
             }
             Err(reason) => self.refused.push(Refusal { path, reason }),
@@ -202,7 +198,7 @@ impl Walk {
             Some(text) => {
                 let there = format!("{}{text}", folder.prefix);
                 let looked = Looked { at: Some(folder.handle.as_fd()), name };
-                look(&looked, self.recursive, path, &there)
+                self.found(&looked, path, &there)
             }
             None => Err((path, RefusalReason::NotUtf8)),
         };
@@ -213,7 +209,7 @@ impl Walk {
     fn look(&mut self, looked: &Looked<'_>, path: PathBuf, name: &str) -> Step {
         let step = match path.file_name().is_some_and(|name| name.to_str().is_none()) {
             true => Err((path, RefusalReason::NotUtf8)),
-            false => look(looked, self.recursive, path, name),
+            false => self.found(looked, path, name),
         };
         self.enter(step)
     }
@@ -235,57 +231,57 @@ struct Looked<'a> {
     name: &'a OsStr,
 }
 
-/// What it is, and what is in it if it is a folder.
-fn look(
-    looked: &Looked<'_>,
-    recursive: bool,
-    path: PathBuf,
-    name: &str,
-) -> Result<(Step, Option<Folder>), (PathBuf, RefusalReason)> {
-    match look_at(looked, recursive, &path, name) {
-        Ok((entry, state, folder)) => Ok((Step::Found { entry, path, follow: looked.at.is_none(), state }, folder)),
-        Err(reason) => Err((path, reason)),
-    }
-}
+/// What was found: an entry, how it is, and what is in it if it is a folder.
+type Seen = (Entry, FileState, Option<Folder>);
 
-fn look_at(
-    looked: &Looked<'_>,
-    recursive: bool,
-    path: &Path,
-    name: &str,
-) -> Result<(Entry, FileState, Option<Folder>), RefusalReason> {
-    let follow = looked.at.is_none();
-    let at = looked.at.unwrap_or(CWD);
-    let flags = if follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
-    // Before it is opened: opening some devices does something.
-    let found = statat(at, looked.name, flags).map_err(io::Error::from)?;
-    match FileType::from_raw_mode(found.st_mode) {
-        FileType::RegularFile => {
-            let safe = SafeName::parse(name)?;
-            let file = open_file(at, looked.name, follow).map_err(of_open)?;
-            let metadata = file.metadata()?;
-            if !metadata.is_file() {
-                return Err(RefusalReason::NotAFile("something else by now"));
-            }
-            if metadata.len() == 0 && file.read_at(&mut [0], 0)? > 0 {
-                return Err(RefusalReason::NotEmpty);
-            }
-            let state = FileState::of(&file)?;
-            Ok((entry(safe, Kind::File { size: state.size }, found.st_mode, &state), state, None))
+impl Walk {
+    /// What it is, and what is in it if it is a folder.
+    fn found(
+        &self,
+        looked: &Looked<'_>,
+        path: PathBuf,
+        name: &str,
+    ) -> Result<(Step, Option<Folder>), (PathBuf, RefusalReason)> {
+        match self.look_at(looked, &path, name) {
+            Ok((entry, state, folder)) => Ok((Step::Found { entry, path, follow: looked.at.is_none(), state }, folder)),
+            Err(reason) => Err((path, reason)),
         }
-        FileType::Directory if !recursive => Err(RefusalReason::Folder),
-        FileType::Directory => {
-            let safe = SafeName::parse(name)?;
-            let handle = open_folder(at, looked.name, follow)?;
-            let state = FileState::of(&File::from(handle.try_clone()?))?;
-            let names = read_names(&handle)?;
-            let folder = Folder { handle, path: path.to_owned(), prefix: format!("{name}/"), names };
-            Ok((entry(safe, Kind::Folder, found.st_mode, &state), state, Some(folder)))
+    }
+
+    fn look_at(&self, looked: &Looked<'_>, path: &Path, name: &str) -> Result<Seen, RefusalReason> {
+        let follow = looked.at.is_none();
+        let at = looked.at.unwrap_or(CWD);
+        let flags = if follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+        // Before it is opened: opening some devices does something.
+        let found = statat(at, looked.name, flags).map_err(io::Error::from)?;
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::RegularFile => {
+                let safe = SafeName::parse(name)?;
+                let file = open_file(at, looked.name, follow).map_err(of_open)?;
+                let metadata = file.metadata()?;
+                if !metadata.is_file() {
+                    return Err(RefusalReason::NotAFile("something else by now"));
+                }
+                if metadata.len() == 0 && file.read_at(&mut [0], 0)? > 0 {
+                    return Err(RefusalReason::NotEmpty);
+                }
+                let state = FileState::of(&file)?;
+                Ok((entry(safe, Kind::File { size: state.size }, found.st_mode, &state), state, None))
+            }
+            FileType::Directory if !self.recursive => Err(RefusalReason::Folder),
+            FileType::Directory => {
+                let safe = SafeName::parse(name)?;
+                let handle = open_folder(at, looked.name, follow)?;
+                let state = FileState::of(&File::from(handle.try_clone()?))?;
+                let names = read_names(&handle)?;
+                let folder = Folder { handle, path: path.to_owned(), prefix: format!("{name}/"), names };
+                Ok((entry(safe, Kind::Folder, found.st_mode, &state), state, Some(folder)))
+            }
+            FileType::Symlink => self.look_at_link((at, looked.name), &found, name),
+            FileType::Fifo => Err(RefusalReason::NotAFile("a pipe")),
+            FileType::Socket => Err(RefusalReason::NotAFile("a socket")),
+            _ => Err(RefusalReason::NotAFile("a device")),
         }
-        FileType::Symlink => Err(RefusalReason::Link),
-        FileType::Fifo => Err(RefusalReason::NotAFile("a pipe")),
-        FileType::Socket => Err(RefusalReason::NotAFile("a socket")),
-        _ => Err(RefusalReason::NotAFile("a device")),
     }
 }
 

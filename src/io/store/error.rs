@@ -8,6 +8,7 @@ use std::{
 use rustix::io::Errno;
 use thiserror::Error;
 
+use crate::chunker::manifest::TargetError;
 use crate::name::{NameError, Printable, SafeName};
 
 /// A bad disk on purpose: asked before each operation, and what it answers counts as what the
@@ -46,6 +47,8 @@ pub enum Operation {
     Read,
     /// A folder is made.
     MakeFolder,
+    /// A link is made.
+    MakeLink,
     /// A file or a folder gets its permission bits and its time of change.
     Attributes,
     /// Everything that waits for the disk is made durable at once.
@@ -63,7 +66,7 @@ impl Display for Operation {
             Operation::SyncDirectory => "synced with its folder",
             Operation::Remove => "removed",
             Operation::Read => "read again",
-            Operation::MakeFolder => "made",
+            Operation::MakeFolder | Operation::MakeLink => "made",
             Operation::Attributes => "given its permissions and its time",
         })
     }
@@ -99,12 +102,14 @@ impl StoreError {
             | Cause::InTheWay
             | Cause::Outside
             | Cause::NotAFile
+            | Cause::Link(_)
+            | Cause::ThroughLink
             | Cause::Unsafe(_) => ErrorKind::Refused,
             Cause::Exists | Cause::Kept | Cause::NotOlder => ErrorKind::Exists,
             Cause::Differs => ErrorKind::Differs,
             Cause::Withdrawn { .. } | Cause::Skipped | Cause::TakenOver => ErrorKind::Withdrawn,
             Cause::NoSpace { .. } | Cause::Full(_) => ErrorKind::NoSpace,
-            Cause::TooLong { .. } | Cause::TooShort { .. } => ErrorKind::WrongSize,
+            Cause::TooLong { .. } | Cause::TooShort { .. } | Cause::NoHole => ErrorKind::WrongSize,
             Cause::FailedBefore | Cause::Io { .. } => ErrorKind::Io,
         }
     }
@@ -151,8 +156,14 @@ pub(super) enum Cause {
     Kept,
     #[error("is here already and is not older; nothing is to be done")]
     NotOlder,
+    #[error("is a link that {0}")]
+    Link(TargetError),
+    #[error("goes into a folder that is a link or a file here; no link is made there")]
+    ThroughLink,
     #[error("cannot be taken: {0}")]
     Unsafe(NameError),
+    #[error("is announced with a hole where it can have none; are the versions of both sides the same?")]
+    NoHole,
     #[error("arrived with another content than it was sent with; send it again")]
     Differs,
     #[error("was not sent, although it is wanted here; send it again")]

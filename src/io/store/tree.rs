@@ -14,7 +14,9 @@ mod files;
 mod folders;
 mod growing;
 mod guard;
+mod holes;
 mod judging;
+mod links;
 mod partials;
 mod publishing;
 mod resuming;
@@ -28,6 +30,7 @@ pub use resuming::{Groups, Peer};
 
 use self::{
     files::Files,
+    holes::Holes,
     publishing::Verified,
     resuming::Offers,
     roster::{Digests, State},
@@ -53,7 +56,8 @@ pub struct Tree {
     files: Files,
     received: RangeSet,
     offers: Offers,
-    /// The entry that the next digest is of, unless it is a folder.
+    holes: Holes,
+    /// The entry that the next digest is of, unless it has none.
     next_digest: u32,
     /// Files that may still be placed.
     undecided: u64,
@@ -76,6 +80,7 @@ impl Tree {
             files: Files::new(store, existing),
             received: RangeSet::new(),
             offers: Offers::default(),
+            holes: Holes::default(),
             next_digest: 0,
             undecided: 0,
             outcome: Outcome::default(),
@@ -118,6 +123,9 @@ impl Tree {
             let digest = self.digests.reader.next(bytes)?;
             while let Some(kept) = self.digests.reader.poll_kept() {
                 self.keep(&kept);
+            }
+            while let Some(hole) = self.digests.reader.poll_hole() {
+                self.note_hole(&hole);
             }
             let Some(digest) = digest else { break };
             let Some(entry) = next else { return Err(TreeError::TooManyDigests) };
@@ -229,7 +237,7 @@ impl Tree {
             None => return Ok(false),
             Some(Item::Entry(entry)) => self.take_in(&entry)?,
             Some(Item::Unsafe { reason, kind }) => {
-                let number = self.files.roster.push(None, kind, refused(kind))?;
+                let number = self.files.roster.push(None, &kind, refused(&kind))?;
                 self.refuse(number, StoreError { file: format!("entry {number}"), cause: Cause::Unsafe(reason) });
             }
             Some(Item::End(_)) => self.manifest.ended = true,
@@ -240,15 +248,15 @@ impl Tree {
     fn take_in(&mut self, entry: &Entry) -> Result<(), TreeError> {
         match self.files.admit(entry) {
             Ok((state, replaces)) => {
-                let number = self.files.roster.push(Some(entry), entry.kind, state)?;
+                let number = self.files.roster.push(Some(entry), &entry.kind, state)?;
                 self.undecided += u64::from(state == State::Waiting);
                 self.events.push_back(Event::Accepted { entry: number, replaces });
-                if resuming::is_resumed(entry.kind) {
+                if resuming::is_resumed(&entry.kind) {
                     self.offer(number);
                 }
             }
             Err(error) => {
-                let number = self.files.roster.push(Some(entry), entry.kind, refused(entry.kind))?;
+                let number = self.files.roster.push(Some(entry), &entry.kind, refused(&entry.kind))?;
                 self.refuse(number, error);
             }
         }
@@ -338,8 +346,12 @@ impl Tree {
 }
 
 /// What an entry is that may not come; a folder that was refused is as little to be made as one that is there.
-fn refused(kind: Kind) -> State {
-    if kind == Kind::Folder { State::Folder } else { State::Refused }
+fn refused(kind: &Kind) -> State {
+    match kind {
+        Kind::Folder => State::Folder,
+        Kind::Link { .. } => State::PastLink,
+        Kind::File { .. } | Kind::Open => State::Refused,
+    }
 }
 
 /// Ranges of bytes that are there. A path of 10 Gbit/s and 100 ms that loses a tenth has 20,000 gaps; three times as many

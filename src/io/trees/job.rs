@@ -138,13 +138,11 @@ impl Job {
 
     /// What comes was asked for by this side.
     pub(super) fn expecting(store: &Arc<Store>, gauge: &Gauge, expected: Expected) -> Self {
-        let Expected { existing, wanted, sha256 } = expected;
-        Self {
-            tree: Some(Tree::open(store, existing)),
-            vet: Some(Vet::new(wanted)),
-            sha256,
-            ..Self::new(store, gauge, None)
-        }
+        let Expected { existing, attributes, wanted, sha256 } = expected;
+        let mut tree = Tree::open(store, existing);
+        tree.give(attributes);
+        tree.hold_links(wanted.root());
+        Self { tree: Some(tree), vet: Some(Vet::new(wanted)), sha256, ..Self::new(store, gauge, None) }
     }
 
     /// The next bytes of the listing came. An error is why nothing more can come of the transfer.
@@ -205,6 +203,19 @@ impl Job {
             (Earlier::Dropped, Some(peer)) => tree.restarting(peer),
             (Earlier::Ignored, _) | (_, None) => tree,
         }
+    }
+
+    /// Whether there is something to do besides what comes.
+    pub(super) fn is_busy(&self) -> bool {
+        self.tree.as_ref().is_some_and(Tree::is_busy)
+    }
+
+    /// Does a little of it. An error is why nothing more can come of the transfer.
+    pub(super) fn work(&mut self, answers: &mut Vec<Answer>) -> Result<(), String> {
+        self.meter.work();
+        self.tree.iter_mut().for_each(Tree::work);
+        self.meter.rest();
+        self.retry(answers)
     }
 
     /// What is verified gets its name.

@@ -25,6 +25,8 @@ pub(super) struct Ahead {
     pub(super) block: Block,
     pub(super) filled: usize,
     pub(super) work: Work,
+    /// Groups of holes that may still be announced.
+    pub(super) holes_left: u64,
 }
 
 impl Ahead {
@@ -83,9 +85,9 @@ impl Ahead {
     fn entry(&mut self, entry: u32) -> Result<(), Stopped> {
         let mut catalogue = lock(&self.catalogue);
         let stream = catalogue.stream.clone().filter(|_| catalogue.is_stream(entry));
-        let (range, is_folder) = (catalogue.layout.range(entry).unwrap_or_default(), catalogue.is_folder(entry));
+        let (range, is_bare) = (catalogue.layout.range(entry).unwrap_or_default(), catalogue.is_bare(entry));
         drop(catalogue);
-        if is_folder {
+        if is_bare {
             return Ok(());
         }
         let mut resume = self.resume(entry, &range, stream.is_none())?;
@@ -103,6 +105,12 @@ impl Ahead {
                 && let Some(kept) = self.keep(resume, (entry, offset), &range, &mut hashes)?
             {
                 offset = offset.saturating_add(kept);
+                continue;
+            }
+            if let Some(resume) = &mut resume
+                && let Some(hole) = self.pass_hole(resume, (entry, offset), &range, &mut hashes)?
+            {
+                offset = offset.saturating_add(hole);
                 continue;
             }
             match self.read_some(entry, offset, &range, stream.as_deref(), &mut hashes) {

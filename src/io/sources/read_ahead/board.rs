@@ -2,7 +2,7 @@
 
 use super::ring::Ring;
 use super::work::Pace;
-use crate::chunker::digests::{FileDigest, Kept};
+use crate::chunker::digests::{FileDigest, Hole, Kept};
 use crate::chunker::groups::ChainingValue;
 use crate::io::sources::catalogue::Found;
 use crate::ranges::RangeSet;
@@ -43,6 +43,8 @@ pub(super) struct State {
     /// What it is to be told of that.
     pub(super) kept: VecDeque<Kept>,
     pub(super) resumed: u64,
+    /// Holes that the receiver is to be told of.
+    pub(super) holes: VecDeque<Hole>,
     /// Where this side remembers what it sends.
     pub(super) remembered: Vec<PathBuf>,
     pub(super) failed: Option<io::Error>,

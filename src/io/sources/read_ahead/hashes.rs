@@ -1,7 +1,7 @@
 //! The digests of one file as it is read.
 
 use crate::chunker::digests::FileDigest;
-use crate::chunker::groups::{ChainingValue, GROUP, GroupHasher, Root};
+use crate::chunker::groups::{ChainingValue, GROUP, GroupHasher, Root, ZEROS};
 use sha2::{Digest as _, Sha256};
 
 /// BLAKE3, and SHA-256 where somebody asked for it.
@@ -53,6 +53,15 @@ impl Hashes {
             Content::Groups(grouped) => grouped.update(bytes),
         }
         self.update_sha256(bytes);
+    }
+
+    /// Takes in so many zeros.
+    pub(super) fn update_zeros(&mut self, mut count: u64) {
+        while count > 0 {
+            let piece = usize::try_from(count).unwrap_or(usize::MAX).min(ZEROS.len());
+            self.update(ZEROS.get(..piece).unwrap_or_default());
+            count -= piece as u64;
+        }
     }
 
     /// Whether somebody asked for SHA-256: it wants all bytes, one after the other.

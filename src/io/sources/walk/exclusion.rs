@@ -11,7 +11,7 @@ impl Walk {
         loop {
             let source = self.sources.pop_front()?;
             let name = source.name.as_deref().unwrap_or_default();
-            if source.is_within && self.exclude.has(name, || source.path.is_dir()) {
+            if source.is_within && self.exclude.has(name, || source.path.is_dir() && !source.path.is_symlink()) {
                 continue;
             }
             let within = if source.is_within || source.name.is_none() { 0 } else { name.len().saturating_add(1) };

@@ -29,13 +29,13 @@ pub(super) fn admit(
     names: Option<&Names>,
 ) -> Result<Admitted, StoreError> {
     check_hidden(store, &entry.path)?;
-    let size = match entry.kind {
+    let size = match &entry.kind {
         Kind::Folder => {
             let found = folders.find(store, entry.path.as_str()).map_err(|reason| in_the_way(&entry.path, reason))?;
             return Ok((if found.is_some() { State::Folder } else { State::NewFolder }, None));
         }
-        Kind::File { size } => size,
-        Kind::Open => 0,
+        Kind::File { size } => *size,
+        Kind::Open | Kind::Link { .. } => 0,
     };
     let mut find = |path: &str| folders.find(store, path).map_err(|reason| in_the_way(&entry.path, reason));
     let parent = find(entry.path.parent().unwrap_or(ROOT))?;
@@ -72,7 +72,7 @@ pub(super) fn check_existing(place: &Place, existing: Existing, entry: &Entry) -
     }
 }
 
-fn time_of(entry: &Entry) -> SystemTime {
+pub(super) fn time_of(entry: &Entry) -> SystemTime {
     let (seconds, nanoseconds) = (entry.modified.seconds(), entry.modified.nanoseconds());
     let whole = Duration::from_secs(seconds.unsigned_abs());
     let time =

@@ -55,7 +55,7 @@ pub enum Event {
         /// Why.
         error: StoreError,
     },
-    /// Every entry is decided, and the folders are made.
+    /// Every entry is decided, and the links and folders are made.
     Done(Outcome),
 }
 

@@ -26,22 +26,24 @@ use std::sync::Arc;
 
 /// What is on the disk of a transfer. Dropped, all temporary files are removed.
 pub(super) struct Files {
-    store: Arc<Store>,
-    existing: Existing,
+    pub(super) store: Arc<Store>,
+    pub(super) existing: Existing,
     pub(super) attributes: Attributes,
+    /// Components of their paths that links may not lead out of.
+    pub(super) link_root: usize,
     pub(super) roster: Roster,
     folders: Folders,
-    space: Space,
-    growths: Growths,
+    pub(super) space: Space,
+    pub(super) growths: Growths,
     /// Those that the next session of this peer can go on with.
-    partials: Partials,
+    pub(super) partials: Partials,
     peer: Option<Peer>,
     /// What an earlier session left is removed.
     is_new_start: bool,
     batch: Vec<Verified>,
     unsynced: Unsynced,
     /// From the first file on; unlocked when all others are gone.
-    guard: Option<Guard>,
+    pub(super) guard: Option<Guard>,
 }
 
 impl Files {
@@ -50,6 +52,7 @@ impl Files {
             store: Arc::clone(store),
             existing,
             attributes: Attributes::Fresh,
+            link_root: 0,
             roster: Roster::default(),
             folders: Folders::default(),
             space: Space::new(store),
@@ -65,6 +68,9 @@ impl Files {
 
     /// Says whether an entry may come.
     pub(super) fn admit(&mut self, entry: &Entry) -> Result<Admitted, StoreError> {
+        if let Kind::Link { target } = &entry.kind {
+            return self.admit_link(entry, target);
+        }
         let names = self.names(entry).filter(|_| !self.is_new_start);
         admit(&self.store, &mut self.folders, &mut self.space, self.existing, entry, names.as_ref())
     }
@@ -245,7 +251,7 @@ impl Files {
     }
 
     /// A folder, made if it is missing, for an entry.
-    fn make(&mut self, described: &Entry, path: &str) -> Result<Arc<Dir>, StoreError> {
+    pub(super) fn make(&mut self, described: &Entry, path: &str) -> Result<Arc<Dir>, StoreError> {
         if self.guard.is_none() {
             self.guard = Some(Guard::set(&self.store)?);
         }
@@ -272,7 +278,7 @@ impl Files {
     }
 
     /// Where verified files get their names; there once a file began.
-    fn desk(&mut self) -> Option<Desk<'_>> {
+    pub(super) fn desk(&mut self) -> Option<Desk<'_>> {
         let Files { store, existing, roster, folders, unsynced, guard, partials, .. } = self;
         let existing = *existing;
         guard.as_ref().map(|guard| Desk { store, existing, roster, folders, unsynced, guard, partials })
@@ -360,7 +366,7 @@ impl Files {
 
     /// What a file is called until it is complete, if it can be resumed.
     fn names(&self, entry: &Entry) -> Option<Names> {
-        self.peer.as_ref().filter(|_| is_resumed(entry.kind)).map(|peer| Names::of(peer, &entry.path))
+        self.peer.as_ref().filter(|_| is_resumed(&entry.kind)).map(|peer| Names::of(peer, &entry.path))
     }
 }
 

@@ -230,13 +230,7 @@ impl Content {
 
 /// Gives a file or a folder its permission bits and its time of change, through its handle: no name is followed.
 pub(super) fn set_attributes(file: impl AsFd, given: Given) -> io::Result<()> {
-    let timed = given.modified.map_or(Ok(()), |modified| {
-        let times = Timestamps {
-            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-            last_modification: Timespec { tv_sec: modified.seconds(), tv_nsec: modified.nanoseconds().into() },
-        };
-        futimens(&file, &times)
-    });
+    let timed = given.modified.map_or(Ok(()), |modified| futimens(&file, &timestamps(modified)));
     for set in [timed, fchmod(&file, Mode::from_raw_mode(given.mode & 0o777))] {
         match set {
             // Some file systems have neither; the content is what matters.
@@ -245,6 +239,14 @@ pub(super) fn set_attributes(file: impl AsFd, given: Given) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A time of change as the system takes it; that of access stays.
+pub(super) fn timestamps(modified: Modified) -> Timestamps {
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: modified.seconds(), tv_nsec: modified.nanoseconds().into() },
+    }
 }
 
 /// Writes all slices, one behind the other.

@@ -1,6 +1,7 @@
 //! What is complete against what was sent, and the end.
 
 use super::super::error::{Cause, Operation};
+use super::event::EVENTS_MAX;
 use super::publishing::Verified;
 use super::roster::{Digests, State};
 use super::{Event, Tree, TreeError};
@@ -66,16 +67,19 @@ impl Tree {
         }
     }
 
-    /// The last files get their names as soon as no other can join them; then come the folders.
+    /// The last files get their names as soon as no other can join them; then come the links, then the folders.
     pub(super) fn end_if_decided(&mut self) {
         if self.is_done || !self.manifest.ended || !self.digests.ended || self.undecided > self.files.batched() {
             return;
         }
         self.settle();
         self.is_done = true;
-        for (entry, error) in self.files.finish_folders() {
+        let unmade = self.files.make_links();
+        for (entry, error) in unmade.into_iter().chain(self.files.finish_folders()) {
             self.outcome.failed += 1;
-            self.events.push_back(Event::Failed { entry, error });
+            if self.events.len() < EVENTS_MAX {
+                self.events.push_back(Event::Failed { entry, error });
+            }
         }
         self.events.push_back(Event::Done(self.outcome));
     }

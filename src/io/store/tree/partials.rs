@@ -3,6 +3,8 @@
 //! Their names begin with a hash of who sends them and where to, so that the next session of the same peer finds them. What a session
 //! holds, the next one takes away from it, in the middle of whatever it does: its own peer has given it up.
 
+mod hole;
+
 use super::super::{
     Store,
     error::{Cause, Operation, StoreError},

@@ -97,6 +97,17 @@ impl Tree {
         self.advance(*entry);
     }
 
+    /// These groups become others: those of them that were offered do not stay.
+    pub(super) fn withdraw_from_offer(&mut self, entry: u32, groups: &Range<u64>) -> Result<(), StoreError> {
+        let Some(offered) = self.offers.open.get_mut(&entry) else { return Ok(()) };
+        let go = cut(offered, groups.clone());
+        offered.remove(groups.clone());
+        if offered.is_empty() {
+            self.offers.open.remove(&entry);
+        }
+        self.settle_offer(entry, &[], go)
+    }
+
     /// Nothing more is said about an entry: what is left of the offer is not wanted.
     pub(super) fn close_offer(&mut self, entry: u32) {
         if self.offers.open.contains_key(&entry) {
@@ -143,8 +154,8 @@ impl Tree {
 }
 
 /// Whether a file is one that is resumed.
-pub(super) fn is_resumed(kind: Kind) -> bool {
-    matches!(kind, Kind::File { size } if size >= crate::chunker::groups::RESUMED_MIN)
+pub(super) fn is_resumed(kind: &Kind) -> bool {
+    matches!(kind, Kind::File { size } if *size >= crate::chunker::groups::RESUMED_MIN)
 }
 
 /// The ranges of a set that lie within a range.

@@ -40,12 +40,16 @@ pub(super) enum State {
     Folder,
     /// A folder that was not there.
     NewFolder,
+    /// A link that is to be made when all files have come.
+    Link,
+    /// A link that was made, or may not be.
+    PastLink,
 }
 
 impl State {
     /// Whether it is a file, or was to be one, that the sender sends a digest of.
-    pub(super) fn is_folder(self) -> bool {
-        matches!(self, State::Folder | State::NewFolder)
+    pub(super) fn has_digest(self) -> bool {
+        !matches!(self, State::Folder | State::NewFolder | State::Link | State::PastLink)
     }
 }
 
@@ -60,10 +64,10 @@ pub(super) struct Digests {
 
 impl Roster {
     /// Takes in an entry, `None` if its name is not taken here; gives its number.
-    pub(super) fn push(&mut self, entry: Option<&Entry>, kind: Kind, state: State) -> io::Result<u32> {
+    pub(super) fn push(&mut self, entry: Option<&Entry>, kind: &Kind, state: State) -> io::Result<u32> {
         let laid = match kind {
-            Kind::File { size } => self.layout.push(size),
-            Kind::Folder => self.layout.push(0),
+            Kind::File { size } => self.layout.push(*size),
+            Kind::Folder | Kind::Link { .. } => self.layout.push(0),
             Kind::Open => self.layout.push_open(),
         };
         debug_assert!(laid, "the manifest's reader keeps the same limits");
@@ -71,13 +75,13 @@ impl Roster {
         let number = self.entries.count();
         self.entries.push(&bytes.unwrap_or_default())?;
         self.states.push(state);
-        self.open = (kind == Kind::Open).then_some(number);
+        self.open = (*kind == Kind::Open).then_some(number);
         Ok(number)
     }
 
     /// The first file from this entry on.
     pub(super) fn file_from(&self, entry: u32) -> Option<u32> {
-        (entry..self.count()).find(|number| !self.state(*number).is_folder())
+        (entry..self.count()).find(|number| self.state(*number).has_digest())
     }
 
     /// Whether nobody announced the size of an entry: the open one, also once its size became known.
