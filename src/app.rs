@@ -5,6 +5,7 @@ pub(crate) mod auto;
 pub mod chat;
 pub mod check;
 pub mod cli;
+mod contact;
 pub mod copy;
 pub mod echo;
 pub mod exit;

@@ -1,6 +1,7 @@
 //! The client the other way round: files and trees from a server that gives them, or one file to standard output.
 
 mod account;
+mod attempts;
 mod outset;
 mod place;
 mod rest;
@@ -8,18 +9,18 @@ mod rest;
 pub use outset::{GetPlan, get};
 pub use place::{Place, place};
 
+use super::contact::patience::Patience;
+use super::contact::silence::{self, Silence};
+use super::contact::{self, Attempt, CLOSED_AFTER, Errand, STOPPED, TELL_EVERY, Why, failure, is_away, is_lost};
 use super::exit;
-use super::send::failure;
-use super::send::silence::{self, Silence};
 use crate::chunker::answers::{Answer, AnswerReader};
 use crate::io::driver::Application;
 use crate::io::events::windowed::{UploadNote, WindowedNote};
 use crate::io::events::{Finished, MODE_GET, Note, Progress, Report, Transfer};
-use crate::io::identity::{KnownHosts, Met};
+use crate::io::identity::KnownHosts;
 use crate::io::signals::Interrupt;
-use crate::io::trees::{self, Order};
+use crate::io::trees::{self, Order, Saved};
 use crate::io::udp::Wire;
-use crate::name::Printable;
 use crate::packet::windowed::frame::Space;
 use crate::session::handshake::{Failure, PublicKey};
 use crate::session::windowed::caller::Dialer;
@@ -27,9 +28,10 @@ use crate::session::windowed::connection::{End, NO_ERROR, PROTOCOL_VIOLATION};
 use crate::session::windowed::download::{Download, Event};
 use crate::session::windowed::reception;
 use crate::session::windowed::upload::Stats;
-use account::{Account, Saved};
+use account::{Account, Outcome};
 use rest::Rest;
 use std::io;
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -39,9 +41,18 @@ struct Getting<'a> {
     report: &'a mut dyn Report,
     interrupt: Interrupt,
     known_hosts: KnownHosts,
+    patience: Patience,
     began: Instant,
+    /// When the present attempt began.
+    tried_at: Instant,
     told_at: Option<Instant>,
     silence: Silence,
+    /// It was told that it began, in any attempt.
+    has_begun: bool,
+    /// What has its name since, in any attempt.
+    saved: Saved,
+    /// How many bytes that were when the present attempt began.
+    saved_before: u64,
     is_connected: bool,
     /// Nobody listens there, as the kernel says.
     is_closed: bool,
@@ -57,15 +68,15 @@ struct Getting<'a> {
     /// As it was last seen: after the end nothing is known any more.
     stats: Stats,
     /// Why we stopped ourselves, and the exit code for it.
-    stopped: Option<(String, u8)>,
+    stopped: Option<Why>,
 }
 
 type Caller = Dialer<Download>;
 
 impl Application<Caller> for Getting<'_> {
-    type Outcome = u8;
+    type Outcome = Attempt;
 
-    fn turn(&mut self, caller: &mut Caller, wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<u8, bool>> {
+    fn turn(&mut self, caller: &mut Caller, wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<Attempt, bool>> {
         if let Some(text) = wire.poll_note() {
             self.report.note(&Note::Uploading(UploadNote::Hint { text }))?;
         }
@@ -82,7 +93,7 @@ impl Application<Caller> for Getting<'_> {
         let Some(event) = caller.errand().poll_event() else {
             self.is_closed = !self.is_connected && caller.is_closed();
             // A server that is just being started gets its time.
-            if self.is_closed && now >= self.began + CLOSED_AFTER {
+            if self.is_closed && now >= self.tried_at + CLOSED_AFTER {
                 let failure = Failure::NoAnswer { forged: 0, unreachable: true };
                 return self.fail_to_meet(caller, &failure).map(ControlFlow::Break);
             }
@@ -113,7 +124,7 @@ impl Application<Caller> for Getting<'_> {
     fn wakes_at(&self) -> Option<Instant> {
         match (self.is_connected, self.told_at) {
             (true, told_at) => self.leaves_at.or(told_at.map(|at| at + TELL_EVERY)),
-            (false, _) => self.is_closed.then(|| self.began + CLOSED_AFTER),
+            (false, _) => self.is_closed.then(|| self.tried_at + CLOSED_AFTER),
         }
     }
 }
@@ -126,13 +137,6 @@ impl Getting<'_> {
         }
     }
 
-    /// However it ended: temporary files go, and what is left of the log is written.
-    fn finish(&mut self, caller: &mut Caller) -> io::Result<()> {
-        self.rest.take().into_iter().for_each(Rest::finish);
-        self.collect_qlog(caller);
-        self.plan.qlog.take().map_or(Ok(()), |qlog| qlog.finish(self.report))
-    }
-
     fn order(&mut self, order: Order) {
         if let Some(rest) = &self.rest {
             rest.order(order);
@@ -141,33 +145,22 @@ impl Getting<'_> {
 
     /// The server has shown its key: it is remembered, compared, or the end.
     fn on_met(&mut self, caller: &mut Caller, wire: &Wire, server: &PublicKey, now: Instant) -> io::Result<()> {
-        let (host, port) = self.plan.target.rsplit_once(':').unwrap_or_default();
-        let fingerprint = server.fingerprint();
-        match self.known_hosts.meet(host, port.parse().unwrap_or_default(), fingerprint) {
-            Err(error) => {
-                if error.is_change() {
-                    self.report.key_changed();
-                }
-                self.stop(caller, error.to_string(), "the client does not know this key", exit::REFUSED);
-                return Ok(());
-            }
-            Ok(Met::FirstTime) => {
-                let target = Printable(&self.plan.target).to_string();
-                let text = format!("{target} is met for the first time; its key is remembered: {fingerprint}");
-                self.report.note(&Note::Remark { text })?;
-            }
-            Ok(_) => {}
+        if let Err(reason) = contact::meet(&self.known_hosts, &self.plan.target, server, self.report)? {
+            self.stop(caller, reason, "the client does not know this key", exit::REFUSED);
+            return Ok(());
         }
-        match Rest::open(&self.plan, wire)? {
+        match Rest::open(&self.plan, server, &self.saved, wire)? {
             Ok(rest) => self.rest = Some(rest),
             Err(reason) => {
                 self.stop(caller, reason, "the client has no place for it", exit::LOCAL_FILE);
                 return Ok(());
             }
         }
-        let is_first = !std::mem::replace(&mut self.is_connected, true);
+        self.is_connected = true;
+        self.patience.on_connected(now);
         caller.errand().welcome(now);
-        if let Some(peer) = caller.peer().filter(|_| is_first) {
+        if let Some(peer) = caller.peer().filter(|_| !self.has_begun) {
+            self.has_begun = true;
             let name = self.plan.name.clone();
             let note = Transfer { id: 0, peer, name, size: 0, spelling: "binary", mode: MODE_GET };
             self.report.note(&Note::Started(note))?;
@@ -215,19 +208,14 @@ impl Getting<'_> {
                 errand.with(|reception| reception.handle_written(bytes));
             }
             Answer::Begins(contents) => self.account.expected = contents.bytes,
-            Answer::Placed { path, sha256, .. } => {
-                self.account.sha256 = sha256;
-                if let Some(sha256) = sha256.filter(|_| self.is_many()) {
-                    let sha256 = hex::encode(sha256);
-                    self.report.note(&Note::Uploading(UploadNote::Digest { name: path, sha256 }))?;
-                }
-            }
+            Answer::Kept(bytes) => self.account.resumed = bytes,
+            Answer::Placed { path, bytes, sha256 } => self.on_placed(path, bytes, sha256)?,
             Answer::Objection { reason, kind, .. } => {
                 self.account.on_objection(&reason, kind);
                 self.complain(reason)?;
             }
             Answer::Done { tally, bytes, blake3, .. } => {
-                self.account.on_saved(tally, Saved { files: tally.placed, bytes, blake3 });
+                self.account.on_saved(tally, Outcome { files: tally.placed, bytes, blake3 });
             }
             Answer::Broken(reason) => {
                 let own = self.account.verdict().filter(|(_, code)| *code == exit::LOCAL_FILE);
@@ -236,6 +224,17 @@ impl Getting<'_> {
                 caller.errand().handle_abort(PROTOCOL_VIOLATION, &said);
             }
             Answer::Wanted(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A file has its name.
+    fn on_placed(&mut self, path: String, bytes: u64, sha256: Option<[u8; 32]>) -> io::Result<()> {
+        self.saved.insert(&path, bytes);
+        self.account.sha256 = sha256;
+        if let Some(sha256) = sha256.filter(|_| self.is_many()) {
+            let sha256 = hex::encode(sha256);
+            self.report.note(&Note::Uploading(UploadNote::Digest { name: path, sha256 }))?;
         }
         Ok(())
     }
@@ -268,18 +267,29 @@ impl Getting<'_> {
         caller.errand().handle_abort(STOPPED, word);
     }
 
-    fn on_over(&mut self, caller: &Caller, end: &End, now: Instant) -> io::Result<u8> {
-        match self.stopped.take() {
-            None if self.is_said => self.end_well(caller, now),
-            None => self.fail(caller, self.end(end)),
-            Some(stopped) => self.fail(caller, stopped),
+    fn on_over(&mut self, caller: &Caller, end: &End, now: Instant) -> io::Result<Attempt> {
+        if let Some(stopped) = self.stopped.take() {
+            return self.fail(caller, stopped);
+        }
+        if self.is_said {
+            return self.end_well(caller, now);
+        }
+        let (reason, code) = contact::end(&self.plan.target, self.plan.timeout, Errand::Get, end);
+        match self.plan.place {
+            _ if !is_lost(end) => self.fail(caller, (reason, code)),
+            // Whoever reads it has the beginning already.
+            Place::Output => {
+                self.fail(caller, (format!("{reason}; what goes to standard output cannot be gone on with"), code))
+            }
+            Place::Folder(_) => Ok(Attempt::Lost((reason, code))),
         }
     }
 
-    fn end_well(&mut self, caller: &Caller, now: Instant) -> io::Result<u8> {
+    fn end_well(&mut self, caller: &Caller, now: Instant) -> io::Result<Attempt> {
         let (saved, verdict) = (self.account.saved().unwrap_or_default(), self.account.verdict());
         if saved.files > 0 || verdict.is_none() {
             let (missing, blake3) = (self.account.missing(), saved.blake3.map(hex::encode));
+            let resumed = self.account.resumed;
             let is_single = saved.files == 1 && !self.is_many();
             self.report.note(&Note::Finished(Box::new(Finished {
                 id: 0,
@@ -291,12 +301,12 @@ impl Getting<'_> {
                 mode: MODE_GET,
                 verified: true,
                 rtt_ms: self.stats.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
-                windowed: Some(WindowedNote { files: saved.files, missing, blake3, resumed: 0, path: None }),
+                windowed: Some(WindowedNote { files: saved.files, missing, blake3, resumed, path: None }),
                 ..Finished::default()
             })))?;
         }
         match verdict {
-            None => Ok(exit::DONE),
+            None => Ok(Attempt::Over(exit::DONE)),
             Some(verdict) => self.fail(caller, verdict),
         }
     }
@@ -310,11 +320,11 @@ impl Getting<'_> {
         if let Some(note) = self.silence.look(unanswered, self.plan.timeout, now) {
             self.report.note(&Note::Uploading(note))?;
         }
-        let Account { received, expected, .. } = self.account;
+        let Account { received, expected, resumed, .. } = self.account;
         self.report.note(&Note::Progress(Progress {
             id: 0,
             bytes: received,
-            size: expected.unwrap_or(received),
+            size: expected.map_or(received, |expected| expected.saturating_sub(resumed + self.saved_before)),
             rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
             is_open: expected.is_none(),
             silent_s: silence::seconds(unanswered, now),
@@ -322,48 +332,21 @@ impl Getting<'_> {
         }))
     }
 
-    fn fail_to_meet(&mut self, caller: &Caller, failure: &Failure) -> io::Result<u8> {
-        self.fail(caller, failure::why(&self.plan.target, self.plan.first_timeout, false, failure))
+    fn fail_to_meet(&mut self, caller: &Caller, failure: &Failure) -> io::Result<Attempt> {
+        let why = failure::why(&self.plan.target, self.plan.first_timeout, false, failure);
+        if self.patience.is_tried() && is_away(failure) { Ok(Attempt::Lost(why)) } else { self.fail(caller, why) }
     }
 
-    fn fail(&mut self, caller: &Caller, (reason, code): (String, u8)) -> io::Result<u8> {
-        let (name, peer) = (self.plan.name.clone(), caller.peer());
+    fn fail(&mut self, caller: &Caller, why: Why) -> io::Result<Attempt> {
+        self.fail_with(caller.peer(), why).map(Attempt::Over)
+    }
+
+    fn fail_with(&mut self, peer: Option<SocketAddr>, (reason, code): Why) -> io::Result<u8> {
+        let name = self.plan.name.clone();
         self.report.note(&Note::Failed { id: 0, peer, name, reason, exit_code: Some(code) })?;
         Ok(code)
     }
-
-    /// Why the connection ended before all was done.
-    fn end(&self, end: &End) -> (String, u8) {
-        let (target, seconds) = (Printable(&self.plan.target), self.plan.timeout.as_secs_f64());
-        match end {
-            End::Silent => {
-                let text = format!(
-                    "{target} fell silent: no answer for {seconds} s (--timeout waits longer); files that were not complete are not saved"
-                );
-                (text, exit::NO_ANSWER)
-            }
-            End::Forgotten => {
-                let text =
-                    format!("{target} knows nothing of this any more; was the server started anew? Get it again");
-                (text, exit::NO_ANSWER)
-            }
-            End::ClosedByPeer { code: NO_ERROR, .. } | End::Closed => ("stopped".into(), exit::UNEXPECTED),
-            End::ClosedByPeer { reason, .. } => {
-                (format!("refused by the server: {}", Printable(reason)), exit::REFUSED)
-            }
-            End::Broken(reason) => (format!("the connection broke: {}", Printable(reason)), exit::UNEXPECTED),
-        }
-    }
 }
-
-/// How often progress is told.
-const TELL_EVERY: Duration = Duration::from_millis(100);
-
-/// A server that is just being started gets so long to open its port.
-const CLOSED_AFTER: Duration = Duration::from_millis(1500);
 
 /// How long the server has to hear that all is done. It is for its log; everything is here.
 const LAST_WORD: Duration = Duration::from_secs(3);
-
-/// The client does not go on, for the reason that it says.
-const STOPPED: u64 = 0x110;

@@ -1,41 +1,43 @@
 //! The client in the windowed mode: files and trees there, with progress and a plain word at the end.
 
+mod attempts;
 mod balance;
-pub(super) mod failure;
 mod looks;
 mod memory;
 mod outset;
 mod pace;
 mod rehearsal;
-pub(super) mod silence;
 
 pub(super) use outset::{BATCH, Identity, accept, random};
 pub use outset::{Extent, SendPlan, send};
 pub use rehearsal::rehearse;
 
+use super::contact::patience::Patience;
+use super::contact::silence::{self, Silence};
+use super::contact::{self, Attempt, CLOSED_AFTER, Errand, STOPPED, TELL_EVERY, Why, failure, is_away, is_lost};
 use super::exit;
 use crate::chunker::answers::{Answer, AnswerReader};
 use crate::chunker::digests::FileDigest;
+use crate::chunker::request::Existing;
 use crate::io::driver::Application;
 use crate::io::events::windowed::{UploadNote, WindowedNote};
 use crate::io::events::{Finished, Note, Progress, Report, Transfer};
-use crate::io::identity::{KnownHosts, Met};
+use crate::io::identity::KnownHosts;
 use crate::io::signals::Interrupt;
 use crate::io::sources::{Feed, Found, News};
 use crate::io::throttle::Throttle;
 use crate::io::udp::Wire;
-use crate::name::Printable;
 use crate::session::handshake::{Failure, PublicKey};
 use crate::session::windowed::caller::Caller;
-use crate::session::windowed::connection::{End, NO_ERROR, PROTOCOL_VIOLATION};
+use crate::session::windowed::connection::{End, PROTOCOL_VIOLATION};
 use crate::session::windowed::upload::{Event, Stats};
 use balance::Balance;
 use looks::{Looks, loss};
 use memory::PathMemory;
-use silence::Silence;
 use std::io;
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What the client does with the events of its machine.
 struct Sending<'a> {
@@ -46,15 +48,24 @@ struct Sending<'a> {
     interrupt: Interrupt,
     known_hosts: KnownHosts,
     memory: PathMemory,
+    patience: Patience,
     began: Instant,
+    /// When the present attempt began.
+    tried_at: Instant,
     /// A start's acknowledgement offered the windowed mode: texts do get through.
     is_invited: bool,
     told_at: Option<Instant>,
     throttle: Throttle,
+    /// As fast as that at most, in bytes per second; `u64::MAX` for no limit.
+    limit: u64,
     silence: Silence,
     looks: Looks,
     balance: Balance,
     answers: AnswerReader,
+    /// Entries whose digests were told of in any attempt.
+    digests_told: u32,
+    /// It was told that it began, in any attempt.
+    has_begun: bool,
     is_connected: bool,
     /// Nobody listens there, as the kernel says.
     is_closed: bool,
@@ -62,13 +73,20 @@ struct Sending<'a> {
     /// As it was last seen: after the end nothing is known any more.
     stats: Stats,
     /// Why we stopped ourselves, and the exit code for it.
-    stopped: Option<(String, u8)>,
+    stopped: Option<Why>,
+    /// Everything was sent in an earlier attempt, which was lost before the server said so: what that means.
+    unconfirmed: Option<Why>,
 }
 
 impl Application<Caller<Feed>> for Sending<'_> {
-    type Outcome = u8;
+    type Outcome = Attempt;
 
-    fn turn(&mut self, caller: &mut Caller<Feed>, wire: &mut Wire, now: Instant) -> io::Result<ControlFlow<u8, bool>> {
+    fn turn(
+        &mut self,
+        caller: &mut Caller<Feed>,
+        wire: &mut Wire,
+        now: Instant,
+    ) -> io::Result<ControlFlow<Attempt, bool>> {
         if let Some(text) = wire.poll_note() {
             self.report.note(&Note::Uploading(UploadNote::Hint { text }))?;
         }
@@ -84,9 +102,9 @@ impl Application<Caller<Feed>> for Sending<'_> {
         let Some(event) = caller.upload().poll_event() else {
             self.is_closed = !self.is_connected && caller.is_closed();
             // A server that is just being started gets its time.
-            if self.is_closed && now >= self.began + CLOSED_AFTER {
+            if self.is_closed && now >= self.tried_at + CLOSED_AFTER {
                 let failure = Failure::NoAnswer { forged: 0, unreachable: true };
-                return self.fail(caller, self.failure(&failure)).map(ControlFlow::Break);
+                return self.fail_to_meet(caller, &failure).map(ControlFlow::Break);
             }
             self.tell_progress(caller, now)?;
             return Ok(ControlFlow::Continue(false));
@@ -95,8 +113,8 @@ impl Application<Caller<Feed>> for Sending<'_> {
             Event::Met { server, .. } => self.on_met(caller, &server, now)?,
             Event::Answer(bytes) => self.on_answer(caller, &bytes)?,
             Event::Done => self.is_done = true,
-            Event::Failed(failure) => return self.fail(caller, self.failure(&failure)).map(ControlFlow::Break),
-            Event::Over(end) => return self.on_over(caller, end, now).map(ControlFlow::Break),
+            Event::Failed(failure) => return self.fail_to_meet(caller, &failure).map(ControlFlow::Break),
+            Event::Over(end) => return self.on_over(caller, &end, now).map(ControlFlow::Break),
         }
         Ok(ControlFlow::Continue(true))
     }
@@ -104,7 +122,7 @@ impl Application<Caller<Feed>> for Sending<'_> {
     fn wakes_at(&self) -> Option<Instant> {
         match (self.is_connected, self.told_at) {
             (true, told_at) => told_at.map(|at| at + TELL_EVERY),
-            (false, _) => self.is_closed.then(|| self.began + CLOSED_AFTER),
+            (false, _) => self.is_closed.then(|| self.tried_at + CLOSED_AFTER),
         }
     }
 }
@@ -115,11 +133,6 @@ impl Sending<'_> {
         if let Some(qlog) = &mut self.plan.qlog {
             qlog.collect(|entries| caller.upload().drain_log(entries));
         }
-    }
-
-    fn finish_qlog(&mut self, caller: &mut Caller<Feed>) -> io::Result<()> {
-        self.collect_qlog(caller);
-        self.plan.qlog.take().map_or(Ok(()), |qlog| qlog.finish(self.report))
     }
 
     fn draw(&mut self, now: Instant) -> io::Result<()> {
@@ -161,7 +174,9 @@ impl Sending<'_> {
     fn on_digest(&mut self, caller: &mut Caller<Feed>, entry: u32, digest: FileDigest) -> io::Result<()> {
         if let FileDigest::Read { sha256: Some(sha256), .. } = &digest
             && self.plan.is_many()
+            && entry >= self.digests_told
         {
+            self.digests_told = entry.saturating_add(1);
             let name = caller.upload().source().describe(entry).name;
             self.report.note(&Note::Uploading(UploadNote::Digest { name, sha256: hex::encode(sha256) }))?;
         }
@@ -180,31 +195,20 @@ impl Sending<'_> {
 
     /// The server has shown its key: it is remembered, compared, or the end.
     fn on_met(&mut self, caller: &mut Caller<Feed>, server: &PublicKey, now: Instant) -> io::Result<()> {
-        let (host, port) = self.plan.target.rsplit_once(':').unwrap_or_default();
-        let fingerprint = server.fingerprint();
-        match self.known_hosts.meet(host, port.parse().unwrap_or_default(), fingerprint) {
-            Err(error) => {
-                if error.is_change() {
-                    self.report.key_changed();
-                }
-                self.stop(caller, error.to_string(), "the client does not know this key", exit::REFUSED);
-            }
-            Ok(met) => {
-                if met == Met::FirstTime {
-                    let target = Printable(&self.plan.target).to_string();
-                    let text = format!("{target} is met for the first time; its key is remembered: {fingerprint}");
-                    self.report.note(&Note::Remark { text })?;
-                }
-                let is_first = !std::mem::replace(&mut self.is_connected, true);
-                let remembered = self.memory.recall(caller.peer());
-                caller.upload().remember(remembered);
-                caller.upload().welcome(now);
-                if let Some(peer) = caller.peer().filter(|_| is_first) {
-                    let (name, size) = (self.name.clone(), self.balance.bytes());
-                    let note = Transfer { id: 0, peer, name, size, spelling: "binary", mode: "windowed" };
-                    self.report.note(&Note::Started(note))?;
-                }
-            }
+        if let Err(reason) = contact::meet(&self.known_hosts, &self.plan.target, server, self.report)? {
+            self.stop(caller, reason, "the client does not know this key", exit::REFUSED);
+            return Ok(());
+        }
+        self.is_connected = true;
+        self.patience.on_connected(now);
+        let remembered = self.memory.recall(caller.peer());
+        caller.upload().remember(remembered);
+        caller.upload().welcome(now);
+        if let Some(peer) = caller.peer().filter(|_| !self.has_begun) {
+            self.has_begun = true;
+            let (name, size) = (self.name.clone(), self.balance.bytes());
+            let note = Transfer { id: 0, peer, name, size, spelling: "binary", mode: "windowed" };
+            self.report.note(&Note::Started(note))?;
         }
         Ok(())
     }
@@ -243,11 +247,14 @@ impl Sending<'_> {
         caller.upload().handle_abort(STOPPED, word);
     }
 
-    fn on_over(&mut self, caller: &mut Caller<Feed>, end: End, now: Instant) -> io::Result<u8> {
+    fn on_over(&mut self, caller: &mut Caller<Feed>, end: &End, now: Instant) -> io::Result<Attempt> {
         self.memory.keep();
-        if !self.is_done || self.stopped.is_some() {
-            let reason = self.stopped.take().unwrap_or_else(|| self.end(caller, &end));
+        if let Some(reason) = self.stopped.take() {
             return self.fail(caller, reason);
+        }
+        if !self.is_done {
+            let why = self.end(caller, end);
+            return if is_lost(end) { Ok(Attempt::Lost(why)) } else { self.fail(caller, why) };
         }
         if let Some(spoiled) = caller.upload().source().spoiled() {
             let spoiled = spoiled.to_owned();
@@ -260,7 +267,7 @@ impl Sending<'_> {
         match verdict {
             None => {
                 caller.upload().source().forget();
-                Ok(exit::DONE)
+                Ok(Attempt::Over(exit::DONE))
             }
             Some(verdict) => self.fail(caller, verdict),
         }
@@ -319,55 +326,43 @@ impl Sending<'_> {
         }))
     }
 
-    fn fail(&mut self, caller: &Caller<Feed>, (reason, code): (String, u8)) -> io::Result<u8> {
-        let (name, peer) = (self.name.clone(), caller.peer());
+    fn fail(&mut self, caller: &Caller<Feed>, why: Why) -> io::Result<Attempt> {
+        self.fail_with(caller.peer(), why).map(Attempt::Over)
+    }
+
+    fn fail_with(&mut self, peer: Option<SocketAddr>, (reason, code): Why) -> io::Result<u8> {
+        // What is refused may be there since before.
+        let unconfirmed = self.unconfirmed.take().filter(|_| matches!(code, exit::REFUSED | exit::NO_ANSWER));
+        let (mut reason, code) = unconfirmed.unwrap_or((reason, code));
+        if code == exit::REFUSED && self.patience.is_tried() && self.plan.existing == Existing::Keep {
+            reason.push_str(BEFORE);
+        }
+        let name = self.name.clone();
         self.report.note(&Note::Failed { id: 0, peer, name, reason, exit_code: Some(code) })?;
         Ok(code)
     }
 
-    /// Why there was no handshake.
-    fn failure(&self, failure: &Failure) -> (String, u8) {
-        failure::why(&self.plan.target, self.plan.first_timeout, self.is_invited, failure)
+    /// There was no handshake.
+    fn fail_to_meet(&mut self, caller: &Caller<Feed>, failure: &Failure) -> io::Result<Attempt> {
+        let why = failure::why(&self.plan.target, self.plan.first_timeout, self.is_invited, failure);
+        if self.patience.is_tried() && is_away(failure) { Ok(Attempt::Lost(why)) } else { self.fail(caller, why) }
     }
 
     /// Why the connection ended before all was done.
-    fn end(&self, caller: &mut Caller<Feed>, end: &End) -> (String, u8) {
-        let (target, seconds) = (Printable(&self.plan.target), self.plan.timeout.as_secs_f64());
+    fn end(&mut self, caller: &mut Caller<Feed>, end: &End) -> Why {
         let Stats { acknowledged, void, .. } = self.stats;
         let is_sent = caller.upload().source().is_complete() && acknowledged + void >= self.balance.available();
-        match end {
-            End::Silent | End::Forgotten if is_sent => {
-                let text = format!(
-                    "everything was sent, but the end was not confirmed within {seconds} s: the files may be complete there; look, or send them again"
-                );
-                (text, exit::NOT_CONFIRMED)
-            }
-            End::Silent => {
-                let text = format!(
-                    "{target} fell silent: no answer for {seconds} s (--timeout waits longer); files that were not complete are not saved there"
-                );
-                (text, exit::NO_ANSWER)
-            }
-            End::Forgotten => {
-                let text = format!(
-                    "{target} knows nothing of this transfer any more; was the server started anew? Send it again"
-                );
-                (text, exit::NO_ANSWER)
-            }
-            End::ClosedByPeer { code: NO_ERROR, .. } | End::Closed => ("stopped".into(), exit::UNEXPECTED),
-            End::ClosedByPeer { reason, .. } => {
-                (format!("refused by the server: {}", Printable(reason)), exit::REFUSED)
-            }
-            End::Broken(reason) => (format!("the connection broke: {}", Printable(reason)), exit::UNEXPECTED),
+        if !is_sent || !matches!(end, End::Silent | End::Forgotten) {
+            return contact::end(&self.plan.target, self.plan.timeout, Errand::Bring, end);
         }
+        let seconds = self.plan.timeout.as_secs_f64();
+        let text = format!(
+            "everything was sent, but the end was not confirmed within {seconds} s: the files may be complete there; look, or send them again"
+        );
+        self.unconfirmed = Some((text.clone(), exit::NOT_CONFIRMED));
+        (text, exit::NOT_CONFIRMED)
     }
 }
 
-/// How often progress is told.
-const TELL_EVERY: Duration = Duration::from_millis(100);
-
-/// A server that is just being started gets so long to open its port.
-const CLOSED_AFTER: Duration = Duration::from_millis(1500);
-
-/// The client does not go on, for the reason that it says.
-const STOPPED: u64 = 0x110;
+/// A server does not say which of the files that exist this client has brought.
+const BEFORE: &str = "; the connection was lost in between: what exists there may be what was saved before that";

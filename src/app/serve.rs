@@ -90,7 +90,13 @@ pub fn serve<M: Serving>(
         linger: None,
         stopping: None,
     };
-    let code = driver::run(wire, machine, &mut server)?;
+    let ended = driver::run(wire, machine, &mut server);
+    if ended.is_err() {
+        // Nobody can be told any more; temporary files go all the same.
+        server.workers.finish();
+        server.unloading.iter_mut().for_each(Unloading::finish);
+    }
+    let code = ended?;
     // Whoever is still under way is told, and orders that are under way (names, removing temporary files) are carried out.
     let now = clock::now();
     shut_down(machine, now);

@@ -59,8 +59,8 @@ fn rehearse(args: ClientArgs) -> anyhow::Result<u8> {
 
 /// What the file says of sending is for sending, as above.
 fn get(args: ClientArgs, settings: &Settings) -> Result<(), Error> {
-    let WindowedArgs { extent, plot, restart, .. } = &args.windowed;
-    let sending = extent.sending().chain(plot.as_ref().map(|_| "--plot")).chain(restart.then_some("--restart"));
+    let WindowedArgs { extent, plot, .. } = &args.windowed;
+    let sending = extent.sending().chain(plot.as_ref().map(|_| "--plot"));
     if let Some(option) = sending.into_iter().find(|option| settings.is_typed(option)) {
         refuse(&format!("{option} is for what is sent from here; --get does not know it"));
     }
@@ -115,6 +115,7 @@ fn with_windowed(client: Client, args: &WindowedArgs) -> Client {
         .links(args.extent.links)
         .overwrite(args.overwrite)
         .preserve(args.extent.preserve)
+        .restart(args.restart)
         .sha256(args.sha256)
         .congestion(args.congestion);
     match &args.config_dir {
@@ -124,8 +125,7 @@ fn with_windowed(client: Client, args: &WindowedArgs) -> Client {
 }
 
 /// What counts in the windowed mode for what is sent.
-fn with_extent(client: Client, args: &WindowedArgs) -> Client {
-    let mut client = client.restart(args.restart);
+fn with_extent(mut client: Client, args: &WindowedArgs) -> Client {
     for pattern in &args.extent.exclude {
         client = client.exclude(pattern.clone());
     }

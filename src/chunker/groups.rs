@@ -17,6 +17,11 @@ pub const RESUMED_MIN: u64 = 4 * GROUP;
 /// Groups of holes that one transfer may announce, in files that can be resumed: 256 GiB. A hole costs its sender nothing and its receiver
 /// the hashing (a chaining value depends on where its zeros are, so none can be known before); what is beyond is sent as zeros.
 pub const HOLES_MAX: u64 = 262_144;
+/// Groups that are offered to a sender in one transfer: 256 GiB. Each costs 32 bytes on its way; what lies beyond comes again.
+pub const OFFERED_MAX: usize = 262_144;
+
+/// The same where the sender is a server, which gives to many at once: 32 GiB, for which it keeps 2 MB.
+pub const OFFERED_TO_SERVER_MAX: usize = 32_768;
 
 /// The chaining value of a group.
 pub type ChainingValue = [u8; 32];

@@ -7,7 +7,9 @@
 //! 0 end             what becomes of files that are there: 0 they stay, 1 they are replaced, 2 if they are older; fields: 1 = what
 //!                   becomes of what an earlier session left (one byte: 1 it is used, 2 it is removed; without the field nothing),
 //!                   2 = one byte, 1 if permissions and times are kept as the manifest says them; or
-//!                   3 those above are wanted, then 1 for folders as well, 2 for the links inside them too, or 0, and how fast: 0 bbr, 1 cubic, 2 background; BLAKE3
+//!                   3 those above are wanted, then 1 for folders as well, 2 for the links inside them too, or 0, and how fast: 0 bbr,
+//!                   1 cubic, 2 background; fields: 1 = as above, or 3: it is used, there is some, and its sender waits until it knows
+//!                   what; BLAKE3
 //! ```
 
 use super::records::{Family, Record, RecordError, RecordReader, RecordWriter, read_field, write_field};
@@ -45,6 +47,9 @@ pub enum Earlier {
     Ignored,
     /// The receiver says what there is, and the sender sends only the rest.
     Used,
+    /// The same, and there is some: the sender sends nothing of a large file before it knows what. Only who wants files says so; who
+    /// brings them remembers.
+    Awaited,
     /// It is removed.
     Dropped,
 }
@@ -77,7 +82,13 @@ pub fn request_for(wanted: &Wanted) -> Result<Vec<u8>, RequestError> {
         }
         numbers.iter().try_for_each(|number| writer.varint(*number))
     };
-    let written = write().and_then(|()| records.end(&body, &mut out));
+    let written = write().and_then(|()| match wanted.earlier {
+        Earlier::Ignored => Ok(()),
+        Earlier::Used => write_field(EARLIER, &[1], &mut body),
+        Earlier::Dropped => write_field(EARLIER, &[2], &mut body),
+        Earlier::Awaited => write_field(EARLIER, &[3], &mut body),
+    });
+    let written = written.and_then(|()| records.end(&body, &mut out));
     debug_assert!(written.is_ok(), "no name is longer than a path");
     Ok(out)
 }
@@ -93,7 +104,7 @@ pub fn request(existing: Existing, earlier: Earlier, attributes: Attributes) -> 
     let written = Writer::new(&mut body, usize::MAX).varint(number);
     let written = written.and_then(|()| match earlier {
         Earlier::Ignored => Ok(()),
-        Earlier::Used => write_field(EARLIER, &[1], &mut body),
+        Earlier::Used | Earlier::Awaited => write_field(EARLIER, &[1], &mut body),
         Earlier::Dropped => write_field(EARLIER, &[2], &mut body),
     });
     let written = written.and_then(|()| match attributes {
@@ -174,7 +185,17 @@ fn read_end(body: &[u8], wishes: Vec<Wish>, (earlier, attributes): (&mut Earlier
                 _ => return None,
             };
             let pace = Pace::of(cursor.varint()?)?;
-            return Some(Request::Get(Wanted { wishes, is_recursive, has_links, pace }));
+            while cursor.remaining() > 0 {
+                match read_field(&mut cursor)? {
+                    (EARLIER, [1]) => *earlier = Earlier::Used,
+                    (EARLIER, [2]) => *earlier = Earlier::Dropped,
+                    (EARLIER, [3]) => *earlier = Earlier::Awaited,
+                    (EARLIER, _) => return None,
+                    // What a later version adds as a field may be ignored.
+                    _ => {}
+                }
+            }
+            return Some(Request::Get(Wanted { wishes, is_recursive, has_links, pace, earlier: *earlier }));
         }
         _ => return None,
     };
@@ -252,7 +273,8 @@ mod tests {
             (wishes, true, true, Pace::Bbr),
             (Vec::new(), false, false, Pace::Cubic),
         ] {
-            let wanted = Wanted { wishes, is_recursive, has_links, pace };
+            let earlier = if is_recursive { Earlier::Awaited } else { Earlier::Dropped };
+            let wanted = Wanted { wishes, is_recursive, has_links, pace, earlier };
             let bytes = request_for(&wanted).expect("few");
             for at in 0..bytes.len() {
                 assert_eq!(RequestReader::new().next(&mut &bytes[..at]), Ok(None));
@@ -291,6 +313,9 @@ mod tests {
             b"\x00\x02\x01\x02",
             b"\x00\x02\x00",
             b"\x00\x02",
+            b"\x00\x01\x01\x00",
+            b"\x03\x00\x00\x01\x01\x04",
+            b"\x03\x00\x00\x01\x02\x01\x01",
         ] {
             let mut bytes = Vec::new();
             RecordWriter::new(FAMILY, &mut bytes).end(body, &mut bytes).unwrap();

@@ -3,6 +3,7 @@
 //! Who asks also judges what comes: a server that names anything else than what it was asked for is not believed.
 
 use super::manifest::{Entry, Item, Kind, ManifestReader};
+use super::request::Earlier;
 use crate::codec::{Cursor, Full, Writer};
 use crate::name::{Printable, SafeName};
 use thiserror::Error;
@@ -27,6 +28,8 @@ pub struct Wanted {
     pub has_links: bool,
     /// How fast it is to come.
     pub pace: Pace,
+    /// What becomes of what an earlier session left where it is to come to rest.
+    pub earlier: Earlier,
 }
 
 /// Which congestion control the sender is to use. A fixed rate is not for others to choose.

@@ -116,6 +116,7 @@ impl Client {
             existing: self.existing,
             attributes: self.attributes,
             sha256: self.sha256,
+            restart: self.restart,
             timeout: self.timeout.unwrap_or(WINDOWED_TIMEOUT),
             first_timeout: self.timeout.unwrap_or(TIMEOUT),
             config_dir: self.config_dir.clone(),
@@ -211,6 +212,7 @@ impl Client {
             (self.links, "--links"),
             (self.attributes != Attributes::Fresh, "--preserve"),
             (self.sha256, "--sha256"),
+            (self.restart, "--restart"),
             (self.congestion != Choice::Bbr, "--congestion"),
         ];
         both.into_iter().filter_map(|(is_used, option)| is_used.then_some(option)).chain(self.sending_options())
@@ -219,7 +221,6 @@ impl Client {
     /// Those that only what is sent knows.
     fn sending_options(&self) -> impl Iterator<Item = &'static str> {
         let sending = [
-            (self.restart, "--restart"),
             (self.plot.is_some(), "--plot"),
             (!self.exclude.is_empty(), "--exclude"),
             (self.limit.is_some(), "--limit"),

@@ -240,7 +240,8 @@ mod tests {
         let name = SafeName::parse(name).ok();
         let wanted = Wanted { wishes: vec![Wish { path: name.clone(), name }], ..Wanted::default() };
         let paper = Paper::default();
-        let expected = Expected { existing: Existing::Keep, attributes: Attributes::Fresh, wanted, sha256: true };
+        let (existing, attributes) = (Existing::Keep, Attributes::Fresh);
+        let expected = Expected { existing, attributes, wanted, sha256: true, peer: None, saved: Arc::default() };
         (Work::new(expected, Box::new(paper.clone())), paper)
     }
 

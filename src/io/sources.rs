@@ -41,6 +41,10 @@ pub struct Sources {
     reader: Reader,
 }
 
+/// Standard input, with all that was read of it.
+#[derive(Clone)]
+pub struct Input(Arc<Stream>);
+
 impl Sources {
     /// Takes what a user named, by the rules of cp: one source gets the name `destination`; several, or one whose destination
     /// ends with `/` or is empty, go beneath it by their own names. `-` is standard input. Nothing is walked yet.
@@ -64,7 +68,25 @@ impl Sources {
     ) -> Result<Self, PlanError> {
         let plan = plan(paths, destination)?;
         let stream = plan.stream.as_ref().map(|_| Stream::new(input)).transpose().map_err(PlanError::Spool)?;
-        Ok(Self::walking(Walk::new(plan, recursive), stream))
+        Ok(Self::walking(Walk::new(plan, recursive), stream.map(Arc::new)))
+    }
+
+    /// Takes the same once more, with what was kept of standard input and what still comes of it.
+    ///
+    /// # Errors
+    /// As [`Sources::gather`].
+    pub fn gather_again(
+        paths: &[PathBuf],
+        recursive: bool,
+        destination: &str,
+        input: Option<Input>,
+    ) -> Result<Self, PlanError> {
+        Ok(Self::walking(Walk::new(plan(paths, destination)?, recursive), input.map(|Input(stream)| stream)))
+    }
+
+    /// Standard input, if it is among them, for [`Sources::gather_again`].
+    pub fn input(&self) -> Option<Input> {
+        lock(&self.catalogue).stream.clone().map(Input)
     }
 
     /// Takes what somebody else wants of what lies beneath the store's folder. Nothing is looked at yet, and nothing leads out of it:
@@ -73,8 +95,8 @@ impl Sources {
         Self::walking(Walk::beneath(Arc::clone(store), wanted), None)
     }
 
-    fn walking(walk: Walk, stream: Option<Stream>) -> Self {
-        let catalogue = Arc::new(Mutex::new(Catalogue::new(walk, stream.map(Arc::new))));
+    fn walking(walk: Walk, stream: Option<Arc<Stream>>) -> Self {
+        let catalogue = Arc::new(Mutex::new(Catalogue::new(walk, stream)));
         let reader = Reader::new(Arc::clone(&catalogue));
         Self { catalogue, reader }
     }
@@ -618,7 +640,7 @@ mod tests {
 
     #[test]
     fn holes_are_told_of_and_neither_read_nor_sent() {
-        use crate::chunker::groups::GROUP;
+        use crate::chunker::groups::{GROUP, OFFERED_MAX};
         use crate::chunker::request::Earlier;
         use std::os::unix::fs::FileExt as _;
         let root = folder(&[("small", b"1")]);
@@ -631,7 +653,7 @@ mod tests {
         file.write_all_at(&[8; 10], 200 * GROUP - 5).expect("our file");
         for sha256 in [false, true] {
             let (wake, woken) = channel();
-            let resumption = Resumption { earlier: Earlier::Used, memory: None };
+            let resumption = Resumption { earlier: Earlier::Used, memory: None, held_max: OFFERED_MAX };
             let sources = gather(&[root.path().join("small"), path.clone()], "");
             let mut ahead =
                 sources.resume(sha256, resumption, move || wake.send(()).unwrap_or_default()).expect("a thread");

@@ -29,6 +29,7 @@ use crate::io::journal::{Machine, machine};
 use crate::name::SafeName;
 
 pub use self::error::{ErrorKind, Faults, Operation, StoreError};
+pub use self::forgotten::may_hold_unfinished;
 pub use self::incoming::{Incoming, Published};
 
 mod error;

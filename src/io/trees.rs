@@ -12,7 +12,8 @@ use crate::chunker::request::{Attributes, Existing};
 use crate::chunker::wanted::Wanted;
 use crate::session::windowed::gather::Block;
 use job::Job;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -40,6 +41,37 @@ pub struct Expected {
     pub wanted: Wanted,
     /// Also make each file's SHA-256, from what is there in the end.
     pub sha256: bool,
+    /// Whom it was asked of, so that a later session finds what this one leaves.
+    pub peer: Option<Peer>,
+    /// What earlier sessions of this program have saved of it already.
+    pub saved: Arc<Saved>,
+}
+
+/// Which files have their names, as far as this program has saved them itself: eight bytes each, of which the program has the key.
+#[derive(Clone, Debug, Default)]
+pub struct Saved {
+    hasher: RandomState,
+    paths: HashSet<u64>,
+    bytes: u64,
+}
+
+impl Saved {
+    /// A file with this path and so many bytes has its name.
+    pub fn insert(&mut self, path: &str, bytes: u64) {
+        if self.paths.insert(self.hasher.hash_one(path)) {
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
+    }
+
+    /// Whether a path is that of one of them.
+    pub fn contains(&self, path: &str) -> bool {
+        !self.paths.is_empty() && self.paths.contains(&self.hasher.hash_one(path))
+    }
+
+    /// How many bytes they have.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
 }
 
 /// What is to be done for a transfer, which begins with the first order for it.
@@ -127,7 +159,7 @@ impl Lane {
             }
         }
         for mut job in self.jobs.into_values().flatten() {
-            job.close();
+            job.close(&mut Vec::new());
         }
     }
 
@@ -176,7 +208,7 @@ impl Lane {
             (Order::Bytes(block), Some(job)) => job.take(block, &mut answers),
             (Order::Close, _) => {
                 if let Some(mut job) = self.jobs.remove(&id).flatten() {
-                    job.close();
+                    job.close(&mut answers);
                 }
                 Ok(())
             }
@@ -192,3 +224,20 @@ impl Lane {
 
 /// As many as for the lab's transfers, and for the same reason: one slow disk operation does not hold up everybody.
 const LANES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_saved_counts_once() {
+        let mut saved = Saved::default();
+        assert!(!saved.contains("a"));
+        for (path, bytes) in [("a", 10), ("b/c", 5), ("a", 10)] {
+            saved.insert(path, bytes);
+        }
+        let copy = saved.clone();
+        assert!(copy.contains("a") && copy.contains("b/c") && !copy.contains("b"));
+        assert_eq!(copy.bytes(), 15);
+    }
+}

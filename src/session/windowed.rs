@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod download;
 pub mod flight;
 pub mod gather;
+mod greeting;
 pub mod inbox;
 pub mod ledger;
 pub mod log;

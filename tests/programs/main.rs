@@ -6,6 +6,7 @@
 
 mod fakes;
 mod harness;
+mod healing;
 
 mod bad_server;
 mod chat;
@@ -27,6 +28,7 @@ mod papers;
 mod pipes;
 mod qlog;
 mod resuming;
+mod resuming_gets;
 mod serving;
 mod settings;
 mod windowed;

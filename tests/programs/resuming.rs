@@ -9,13 +9,13 @@ use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-const SIZE: usize = 24_000_000;
+pub const SIZE: usize = 24_000_000;
 
 /// What may be sent again of what was written: a group that is not complete, and those that came beside it.
-const AGAIN_MAX: u64 = 4 * 1024 * 1024;
+pub const AGAIN_MAX: u64 = 4 * 1024 * 1024;
 
 /// How long the unfinished file is.
-fn arrived(pair: &Pair) -> u64 {
+pub fn arrived(pair: &Pair) -> u64 {
     let partial = pair.there.leftovers().into_iter().find(|name| name.ends_with(".partial"));
     partial.and_then(|name| fs::metadata(pair.there.at(&name)).ok()).map_or(0, |metadata| metadata.len())
 }
@@ -32,7 +32,7 @@ fn finish(pair: &Pair, to: SocketAddr, more: &[&str]) -> Value {
     ended.events().pop().expect("a last event")
 }
 
-fn resumed(finished: &Value) -> u64 {
+pub fn resumed(finished: &Value) -> u64 {
     finished["resumed"].as_u64().expect("a number")
 }
 
@@ -54,7 +54,7 @@ fn kill_at(bytes: u64, is_server_killed: bool) {
     pair.here.file("f", SIZE);
     let client = slow(&pair, address);
     wait_until(Duration::from_secs(30), "bytes are on the disk", || arrived(&pair) >= bytes);
-    let (there, server) = if is_server_killed {
+    let (there, mut server) = if is_server_killed {
         server.signal(Signal::KILL);
         drop(server);
         let there = arrived(&pair);
@@ -66,7 +66,10 @@ fn kill_at(bytes: u64, is_server_killed: bool) {
     };
     let finished = finish(&pair, address, &[]);
     assert!(resumed(&finished) + AGAIN_MAX >= there, "{there} were there: {finished}");
-    drop(server);
+    if !is_server_killed {
+        let failed = server.event("failed");
+        assert!(failed["reason"].as_str().is_some_and(|reason| reason.contains("came back")), "{failed}");
+    }
 }
 
 #[test]

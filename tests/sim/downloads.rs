@@ -52,12 +52,21 @@ struct Plan {
     moves_every: Option<Duration>,
     /// The client goes on without these bytes.
     refused: u64,
+    /// The client has these from an earlier session, and says so before anything is sent.
+    held: RangeSet,
 }
 
 impl Plan {
     fn new(weather: &str, bytes: u64) -> Self {
         let (weather, choice, disk) = (weather.to_owned(), Choice::Bbr, Duration::ZERO);
-        Self { weather, bytes, manifest: 100, choice, disk, moves_every: None, refused: 0 }
+        Self { weather, bytes, manifest: 100, choice, disk, moves_every: None, refused: 0, held: RangeSet::new() }
+    }
+}
+
+impl Plan {
+    /// The client has something to say as soon as it knows what comes.
+    fn is_answered_early(&self) -> bool {
+        self.refused > 0 || !self.held.is_empty()
     }
 }
 
@@ -104,14 +113,23 @@ impl Giver {
                             reception.turn(plan.choice, Box::new(Supply { manifest }));
                             reception.handle_answer(WORD);
                             reception.handle_manifest(length);
-                            reception.handle_data(plan.bytes);
-                            reception.handle_complete();
+                            if plan.held.is_empty() {
+                                reception.handle_data(plan.bytes);
+                                reception.handle_complete();
+                            }
                         });
                     }
                 }
                 reception::Event::Answer(bytes) => {
                     if self.verdict.is_empty() && plan.refused > 0 {
                         harbour.with(id, now, |reception| reception.handle_void(0..plan.refused));
+                    }
+                    if self.verdict.is_empty() && !plan.held.is_empty() {
+                        harbour.with(id, now, |reception| {
+                            plan.held.iter().for_each(|range| reception.handle_void(range));
+                            reception.handle_data(plan.bytes);
+                            reception.handle_complete();
+                        });
                     }
                     self.verdict.extend(bytes);
                 }
@@ -141,6 +159,14 @@ struct Taker {
 }
 
 impl Taker {
+    /// Below what is missing nothing is wanted, whoever brought it.
+    fn pass(&self, download: &mut Download, plan: &Plan) {
+        if !plan.held.is_empty() {
+            let passed = self.received.first_gap(0);
+            download.with(|reception| reception.handle_passed(passed));
+        }
+    }
+
     fn take(&mut self, download: &mut Download, plan: &Plan, now: Instant) {
         let due: Vec<u64> = self.pending.extract_if(.., |(due, _)| *due <= now).map(|(_, bytes)| bytes).collect();
         for bytes in due {
@@ -159,11 +185,15 @@ impl Taker {
                         self.end = Some(end);
                         download.with(|reception| {
                             reception.handle_end(end);
-                            if plan.refused > 0 {
+                            if plan.is_answered_early() {
                                 reception.handle_answer(&VERDICT[..3]);
                                 reception.handle_passed(plan.refused);
                             }
                         });
+                        for range in plan.held.iter() {
+                            self.received.insert(range);
+                        }
+                        self.pass(download, plan);
                     }
                 }
                 Event::Happened(reception::Event::Data(block)) => {
@@ -172,6 +202,7 @@ impl Taker {
                     let length = block.bytes.len() as u64;
                     assert_eq!(self.received.insert(block.offset..block.offset + length), length, "each byte once");
                     self.fresh += length;
+                    self.pass(download, plan);
                     self.pending.push((now + plan.disk, length));
                 }
                 Event::Happened(reception::Event::Answer(bytes)) => self.word.extend(bytes),
@@ -183,7 +214,7 @@ impl Taker {
         if is_whole && self.word == WORD && self.pending.is_empty() && !self.is_done {
             self.is_done = true;
             download.with(|reception| {
-                reception.handle_answer(if plan.refused > 0 { &VERDICT[3..] } else { VERDICT });
+                reception.handle_answer(if plan.is_answered_early() { &VERDICT[3..] } else { VERDICT });
                 reception.handle_done();
             });
         }
@@ -245,7 +276,9 @@ fn run(plan: &Plan, seed: u64) -> Duration {
             None => break,
         }
     }
-    assert!(taker.fresh >= plan.bytes - plan.refused.min(plan.bytes), "every byte came that was wanted");
+    let unwanted = plan.refused.min(plan.bytes) + plan.held.total();
+    assert!(taker.fresh >= plan.bytes - unwanted, "every byte came that was wanted");
+    assert!(plan.held.is_empty() || taker.fresh == plan.bytes - unwanted, "nothing came that was here");
     assert!(giver.is_done, "the server knows");
     assert_eq!(giver.over, Some(End::Closed));
     assert!(matches!(taker.over, Some(End::ClosedByPeer { code: 0, .. } | End::Forgotten)), "{:?}", taker.over);
@@ -288,6 +321,24 @@ fn what_the_client_does_not_want_need_not_come() {
         plan.refused = 15_000_000;
         let took = run(&plan, seed);
         assert!(took < Duration::from_secs(6), "{took:?}");
+    }
+}
+
+#[test]
+fn what_an_earlier_session_left_does_not_come_again() {
+    for seed in seeds(20).take(300) {
+        let _replay = Replay("what_an_earlier_session_left", seed);
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut plan = Plan::new(&random_weather(&mut rng, false), rng.u64(1_000_000..6_000_000));
+        // Groups as they were left: most of the beginning, and some that came before their turn.
+        let (group, most) = (100_000, rng.u64(0..plan.bytes / 100_000));
+        for number in 0..plan.bytes / group {
+            if rng.u64(0..10) < if number < most { 9 } else { 2 } {
+                plan.held.insert(number * group..(number + 1) * group);
+            }
+        }
+        plan.disk = Duration::from_millis(rng.u64(0..20));
+        run(&plan, seed);
     }
 }
 

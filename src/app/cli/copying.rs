@@ -64,7 +64,7 @@ pub struct WindowedArgs {
     /// Replace files that exist there (with --get, here); otherwise they are refused.
     #[arg(long)]
     pub overwrite: bool,
-    /// Begin anew where an earlier try was interrupted: what it left there is removed, and everything is sent.
+    /// Begin anew where an earlier try was interrupted: what it left there (with --get, here) is removed, and everything is sent.
     #[arg(long)]
     pub restart: bool,
     /// Also make the SHA-256 of each file while it is read: of one file in the closing line, of several in a line each, as sha256sum

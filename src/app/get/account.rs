@@ -11,6 +11,8 @@ pub(super) struct Account {
     /// Bytes that came, and all that are to come, if that is known.
     pub(super) received: u64,
     pub(super) expected: Option<u64>,
+    /// Bytes that an earlier session left, and that need not come.
+    pub(super) resumed: u64,
     /// Of the file that came last.
     pub(super) sha256: Option<[u8; 32]>,
     /// What the server cannot give, and the first reason.
@@ -21,18 +23,23 @@ pub(super) struct Account {
     our_reason: Option<String>,
     differs: Option<String>,
     complaints: u32,
-    saved: Option<Saved>,
+    saved: Option<Outcome>,
 }
 
 /// What is complete and durable.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Saved {
+pub(super) struct Outcome {
     pub(super) files: u64,
     pub(super) bytes: u64,
     pub(super) blake3: Option<[u8; 32]>,
 }
 
 impl Account {
+    /// Of the same once more: what does not come was said, and is only counted.
+    pub(super) fn again(&self) -> Self {
+        Self { complaints: self.complaints.max(COMPLAINTS_MAX), ..Self::default() }
+    }
+
     /// The server says why something does not come; gives it in a form that is safe to print.
     pub(super) fn on_withheld(&mut self, reason: &str) -> String {
         self.withheld += 1;
@@ -62,12 +69,12 @@ impl Account {
     }
 
     /// Everything that came is decided.
-    pub(super) fn on_saved(&mut self, tally: Tally, saved: Saved) {
+    pub(super) fn on_saved(&mut self, tally: Tally, saved: Outcome) {
         self.unsaved = tally.refused.saturating_add(tally.failed);
         self.saved = Some(saved);
     }
 
-    pub(super) fn saved(&self) -> Option<Saved> {
+    pub(super) fn saved(&self) -> Option<Outcome> {
         self.saved
     }
 
@@ -109,13 +116,13 @@ mod tests {
     #[test]
     fn the_exit_code_says_whose_fault_it_was_and_ours_comes_first() {
         let mut account = Account::default();
-        account.on_saved(Tally { placed: 2, ..Tally::default() }, Saved::default());
+        account.on_saved(Tally { placed: 2, ..Tally::default() }, Outcome::default());
         assert_eq!(account.verdict(), None);
         account.on_withheld("a is not there");
         account.on_counts(Tally { placed: 2, refused: 1, failed: 0 });
         assert_eq!(account.verdict(), Some(("refused by the server: a is not there".into(), exit::REFUSED)));
         account.on_objection("b differs", ErrorKind::Differs);
-        account.on_saved(Tally { placed: 2, refused: 0, failed: 1 }, Saved::default());
+        account.on_saved(Tally { placed: 2, refused: 0, failed: 1 }, Outcome::default());
         let says = |account: &Account| account.verdict().unwrap_or_default();
         assert_eq!(
             says(&account),

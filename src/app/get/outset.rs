@@ -1,30 +1,22 @@
 //! How getting begins: the addresses, what to ask for, who we are.
 
-use super::Getting;
-use super::account::Account;
+use super::attempts;
 use super::place::Place;
+use crate::app::contact::Why;
 use crate::app::copy::connect;
 use crate::app::exit;
-use crate::app::send::silence::Silence;
-use crate::app::send::{BATCH, random};
-use crate::chunker::answers::AnswerReader;
+use crate::app::send::BATCH;
 use crate::chunker::request::{Attributes, Existing, request_for};
 use crate::chunker::wanted::Wanted;
-use crate::io::clock;
-use crate::io::driver;
 use crate::io::events::windowed::UploadNote;
 use crate::io::events::{Note, Report};
 use crate::io::identity::{ConfigFolder, Role};
-use crate::io::processor::preferred_cipher;
 use crate::io::qlog::QlogWriter;
 use crate::io::signals::Interrupt;
 use crate::io::udp::Wire;
-use crate::packet::MAX_DATAGRAM;
-use crate::session::handshake::{Opening, PrivateKey, call};
-use crate::session::windowed::caller::Dialer;
-use crate::session::windowed::download::{Download, Fetching};
-use crate::session::windowed::upload::Stats;
+use crate::session::handshake::PrivateKey;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +36,8 @@ pub struct GetPlan {
     pub attributes: Attributes,
     /// Also make each file's SHA-256.
     pub sha256: bool,
+    /// Nothing of an earlier try is used; what is left of it is removed.
+    pub restart: bool,
     /// Give up after this long without an answer.
     pub timeout: Duration,
     /// Give up after this long without a first answer.
@@ -65,7 +59,7 @@ pub fn get(
 ) -> io::Result<u8> {
     let mut wire = Wire::new(BATCH)?;
     let prepared = prepare(&plan, &mut wire);
-    let (peers, request, folder, key) = match prepared {
+    let (peers, folder, key) = match prepared {
         Ok(prepared) => prepared,
         Err((reason, code)) => {
             let (name, exit_code) = (plan.target, Some(code));
@@ -78,53 +72,17 @@ pub fn get(
     if let Some(text) = wire.buffer_hint() {
         report.note(&Note::Uploading(UploadNote::Hint { text }))?;
     }
-    let now = clock::now();
-    let call = call::Config {
-        key,
-        expected: None,
-        cipher: preferred_cipher(),
-        opening: Opening::Binary,
-        rtt: None,
-        timeout: plan.first_timeout,
-        seed: random()?,
-    };
-    let fetching = Fetching { request, mtu_max: MAX_DATAGRAM, timeout: plan.timeout, seed: random()? };
-    let mut caller = Dialer::new(Download::new(call, fetching, now), peers, now);
-    if plan.qlog.is_some() {
-        caller.errand().record(now);
-    }
-    let mut getting = Getting {
-        known_hosts: folder.known_hosts(),
-        plan,
-        report,
-        interrupt,
-        began: now,
-        told_at: None,
-        silence: Silence::default(),
-        is_connected: false,
-        is_closed: false,
-        rest: None,
-        answers: AnswerReader::new(),
-        is_answered: false,
-        is_said: false,
-        leaves_at: None,
-        account: Account::default(),
-        stats: Stats::default(),
-        stopped: None,
-    };
-    let code = driver::run(&mut wire, &mut caller, &mut getting);
-    getting.finish(&mut caller)?;
-    code
+    attempts::run(plan, (peers, folder, key), &mut wire, (report, interrupt))
 }
 
-type Prepared = (Vec<std::net::SocketAddr>, Vec<u8>, ConfigFolder, PrivateKey);
+pub(super) type Prepared = (Vec<SocketAddr>, ConfigFolder, PrivateKey);
 
 /// All that is needed before anything is sent.
-fn prepare(plan: &GetPlan, wire: &mut Wire) -> Result<Prepared, (String, u8)> {
-    let request = request_for(&plan.wanted).map_err(|error| (error.to_string(), exit::USAGE))?;
+fn prepare(plan: &GetPlan, wire: &mut Wire) -> Result<Prepared, Why> {
+    request_for(&plan.wanted).map_err(|error| (error.to_string(), exit::USAGE))?;
     let peers = connect(&plan.target, wire)?;
     let identity = ConfigFolder::open(plan.config_dir.as_deref())
         .and_then(|folder| folder.private_key(Role::Client).map(|key| (folder, key)));
     let (folder, key) = identity.map_err(|error| (error.to_string(), exit::UNEXPECTED))?;
-    Ok((peers, request, folder, key))
+    Ok((peers, folder, key))
 }

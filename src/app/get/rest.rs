@@ -2,10 +2,14 @@
 
 use super::outset::GetPlan;
 use super::place::Place;
+use crate::chunker::request::Earlier;
+use crate::chunker::wanted::Wish;
 use crate::io::pour::Pour;
-use crate::io::store::{Policy, Store};
-use crate::io::trees::{Answer, Expected, Order, Trees};
+use crate::io::store::tree::Peer;
+use crate::io::store::{Policy, Store, may_hold_unfinished};
+use crate::io::trees::{Answer, Expected, Order, Saved, Trees};
 use crate::io::udp::Wire;
+use crate::session::handshake::PublicKey;
 use std::fs;
 use std::io;
 use std::sync::Arc;
@@ -18,9 +22,17 @@ pub(super) enum Rest {
 
 impl Rest {
     /// Makes it ready; within, why there is no place.
-    pub(super) fn open(plan: &GetPlan, wire: &Wire) -> io::Result<Result<Self, String>> {
-        let GetPlan { existing, attributes, ref wanted, sha256, .. } = *plan;
-        let expected = Expected { existing, attributes, wanted: wanted.clone(), sha256 };
+    pub(super) fn open(
+        plan: &GetPlan,
+        server: &PublicKey,
+        saved: &Saved,
+        wire: &Wire,
+    ) -> io::Result<Result<Self, String>> {
+        // Who it comes from is who may go on with it; one session of ours has one store.
+        let peer = Some(Peer { key: server.0, session: 0 });
+        let (wanted, saved) = (plan.wanted.clone(), Arc::new(saved.clone()));
+        let GetPlan { existing, attributes, sha256, .. } = *plan;
+        let expected = Expected { existing, attributes, wanted, sha256, peer, saved };
         let folder = match &plan.place {
             Place::Output => {
                 return Pour::start(expected, Box::new(io::stdout()), wire.waker()).map(Self::Output).map(Ok);
@@ -57,12 +69,27 @@ impl Rest {
         }
     }
 
-    /// What is verified has its name then, and the rest is removed.
-    pub(super) fn finish(self) {
-        if let Self::Folder(mut trees) = self {
-            trees.order(ONE, Order::Close);
-            trees.finish();
-        }
+    /// What is verified has its name then, what can be gone on with stays, and the rest is removed. Gives the last answers.
+    pub(super) fn finish(self) -> Vec<Answer> {
+        let Self::Folder(mut trees) = self else { return Vec::new() };
+        trees.order(ONE, Order::Close);
+        trees.finish();
+        std::iter::from_fn(|| trees.poll()).map(|(_, answer)| answer).collect()
+    }
+}
+
+/// What may be left of an earlier session where all of this is to come to rest, and what is to become of it; `is_tried` if one was just now.
+pub(super) fn earlier(plan: &GetPlan, is_tried: bool) -> Earlier {
+    let Place::Folder(folder) = &plan.place else { return Earlier::Ignored };
+    let is_there = |wish: &Wish| wish.name.as_ref().is_none_or(|name| folder.join(name.as_str()).exists());
+    // What lies deeper is not looked for: to wait in vain costs a round trip.
+    let may_be = is_tried
+        || may_hold_unfinished(folder)
+        || plan.wanted.is_recursive && folder.exists() && plan.wanted.wishes.iter().any(is_there);
+    match (is_tried, plan.restart) {
+        (false, true) => Earlier::Dropped,
+        _ if may_be => Earlier::Awaited,
+        _ => Earlier::Used,
     }
 }
 

@@ -41,6 +41,11 @@ pub(super) struct Balance {
 }
 
 impl Balance {
+    /// The same once more: what is not copied was said, and is only counted.
+    pub(super) fn again() -> Self {
+        Self { complaints: COMPLAINTS_MAX, ..Self::default() }
+    }
+
     /// Something was found; gives why it is not copied.
     pub(super) fn on_found(&mut self, found: Found) -> Option<String> {
         match found {

@@ -29,6 +29,11 @@ impl Looks {
         Self { file, ..Self::default() }
     }
 
+    /// Another connection begins, of which nothing was seen yet.
+    pub(super) fn begin_anew(&mut self) {
+        (self.told, self.strain) = Default::default();
+    }
+
     /// Takes a look, so long after the beginning.
     pub(super) fn look(&mut self, stats: &Stats, at: Duration) {
         if self.file.is_some() {

@@ -1,32 +1,23 @@
 //! How a windowed copy begins: the addresses, the sources, who we are.
 
-use super::Sending;
+use super::Why;
+use super::attempts::run;
 use super::balance::Balance;
-use super::looks::Looks;
-use super::memory::PathMemory;
-use super::silence::Silence;
 use crate::app::copy::{Guest, connect};
 use crate::app::exit;
-use crate::chunker::answers::AnswerReader;
 use crate::chunker::manifest::Kind;
-use crate::chunker::request::{Attributes, Earlier, Existing};
+use crate::chunker::request::{Attributes, Existing};
 use crate::io::clock;
-use crate::io::driver;
-use crate::io::events::windowed::UploadNote;
 use crate::io::events::{Note, Report};
 use crate::io::identity::{ConfigFolder, IdentityError, Role};
-use crate::io::processor::preferred_cipher;
 use crate::io::qlog::QlogWriter;
 use crate::io::signals::Interrupt;
-use crate::io::sources::{Exclude, Feed, Found, Memory, PlanError, Resumption, Sources};
-use crate::io::throttle::{Limit, Throttle};
+use crate::io::sources::{Exclude, Found, Input, PlanError, Sources};
+use crate::io::throttle::Limit;
 use crate::io::udp::Wire;
-use crate::packet::MAX_DATAGRAM;
 use crate::session::congestion::Choice;
-use crate::session::handshake::{Opening, PrivateKey, call};
+use crate::session::handshake::{Opening, PrivateKey};
 use crate::session::stop_and_wait::Invitation;
-use crate::session::windowed::caller::Caller;
-use crate::session::windowed::upload::{self, Stats, Upload};
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -131,97 +122,20 @@ pub(in crate::app) fn accept(
     run(plan, (named, identity, balance), beginning, wire, (report, interrupt))
 }
 
-fn fail(plan: &SendPlan, (reason, code): Unprepared, report: &mut dyn Report) -> io::Result<u8> {
+pub(super) fn fail(plan: &SendPlan, (reason, code): Why, report: &mut dyn Report) -> io::Result<u8> {
     let (name, exit_code) = (plan.target.clone(), Some(code));
     report.note(&Note::Failed { id: 0, peer: None, name, reason, exit_code })?;
     Ok(code)
 }
 
 /// How the handshake begins.
-struct Beginning {
-    peers: Vec<SocketAddr>,
-    opening: Opening,
+pub(super) struct Beginning {
+    pub(super) peers: Vec<SocketAddr>,
+    pub(super) opening: Opening,
     /// The address that has answered already.
-    chosen: Option<usize>,
-    rtt: Option<Duration>,
-    began: Instant,
-}
-
-fn run(
-    plan: SendPlan,
-    ((sources, name), identity, balance): (Named, Identity, Balance),
-    beginning: Beginning,
-    wire: &mut Wire,
-    (report, interrupt): (&mut dyn Report, Interrupt),
-) -> io::Result<u8> {
-    if let Some(text) = wire.buffer_hint() {
-        report.note(&Note::Uploading(UploadNote::Hint { text }))?;
-    }
-    let throttle = match Throttle::start(plan.extent.limit.as_ref(), wire.waker()) {
-        Ok(throttle) => throttle,
-        Err(error) => return fail(&plan, (error.to_string(), exit::LOCAL_FILE), report),
-    };
-    let feed = feed(&plan, sources, wire)?;
-    let now = clock::now();
-    let (call_seed, seed) = (random()?, random()?);
-    let Beginning { peers, opening, chosen, rtt, began } = beginning;
-    let is_invited = opening != Opening::Binary;
-    let call = call::Config {
-        key: identity.key,
-        expected: None,
-        cipher: preferred_cipher(),
-        opening,
-        rtt,
-        timeout: plan.first_timeout,
-        seed: call_seed,
-    };
-    let sending =
-        upload::Sending { choice: plan.choice, remembered: None, mtu_max: MAX_DATAGRAM, timeout: plan.timeout, seed };
-    let upload = Upload::new(call, sending, feed, now);
-    let mut caller = match chosen {
-        Some(chosen) => Caller::towards(chosen, upload, peers, now),
-        None => Caller::new(upload, peers, now),
-    };
-    if plan.qlog.is_some() {
-        caller.upload().record(now);
-        if let Some(peer) = caller.peer() {
-            caller.upload().handle_server(peer);
-        }
-    }
-    let mut sending = Sending {
-        known_hosts: identity.folder.known_hosts(),
-        memory: PathMemory::new(identity.folder.known_paths()),
-        looks: Looks::new(plan.plot.clone()),
-        throttle,
-        plan,
-        name,
-        report,
-        interrupt,
-        began,
-        is_invited,
-        told_at: None,
-        silence: Silence::default(),
-        balance,
-        answers: AnswerReader::new(),
-        is_connected: false,
-        is_closed: false,
-        is_done: false,
-        stats: Stats::default(),
-        stopped: None,
-    };
-    let code = driver::run(wire, &mut caller, &mut sending);
-    sending.finish_qlog(&mut caller)?;
-    sending.draw(clock::now())?;
-    code
-}
-
-/// Begins to read, or to look where an earlier try ended.
-fn feed(plan: &SendPlan, sources: Sources, wire: &Wire) -> io::Result<Feed> {
-    let waker = wire.waker();
-    let earlier = if plan.restart { Earlier::Dropped } else { Earlier::Used };
-    let resumption = Resumption { earlier, memory: Memory::open(plan.config_dir.as_deref()) };
-    let ahead = sources.resume(plan.sha256, resumption, move || waker.wake())?;
-    Ok(Feed::new(ahead, plan.existing, earlier, plan.extent.attributes))
+    pub(super) chosen: Option<usize>,
+    pub(super) rtt: Option<Duration>,
+    pub(super) began: Instant,
 }
 
 /// Who we are, and where the keys of others are.
@@ -231,12 +145,10 @@ pub(in crate::app) struct Identity {
 }
 
 /// The sources, and what the transfer is called.
-type Named = (Sources, String);
+pub(super) type Named = (Sources, String);
 
 /// What a transfer needs, the server's addresses among it.
 type Prepared = (Named, Vec<SocketAddr>, Identity);
-
-type Unprepared = (String, u8);
 
 /// All that is needed before anything is sent.
 fn prepare(
@@ -244,7 +156,7 @@ fn prepare(
     wire: &mut Wire,
     balance: &mut Balance,
     report: &mut dyn Report,
-) -> io::Result<Result<Prepared, Unprepared>> {
+) -> io::Result<Result<Prepared, Why>> {
     let named = match name(plan, balance, report)? {
         Ok(named) => named,
         Err(unprepared) => return Ok(Err(unprepared)),
@@ -268,8 +180,28 @@ pub(super) fn gathered(plan: &SendPlan, input: Box<dyn Read + Send>) -> Result<S
 }
 
 /// Finds the sources and a name for the transfer.
-fn name(plan: &SendPlan, balance: &mut Balance, report: &mut dyn Report) -> io::Result<Result<Named, Unprepared>> {
-    let mut sources = match gathered(plan, Box::new(io::stdin())) {
+fn name(plan: &SendPlan, balance: &mut Balance, report: &mut dyn Report) -> io::Result<Result<Named, Why>> {
+    named(plan, gathered(plan, Box::new(io::stdin())), balance, report)
+}
+
+/// The same once more, with what was kept of standard input.
+pub(super) fn name_again(
+    plan: &SendPlan,
+    input: Option<Input>,
+    balance: &mut Balance,
+    report: &mut dyn Report,
+) -> io::Result<Result<Named, Why>> {
+    let sources = Sources::gather_again(&plan.sources, plan.recursive, &plan.destination, input);
+    named(plan, sources.map(|sources| sources.excluding(plan.extent.exclude.clone())), balance, report)
+}
+
+fn named(
+    plan: &SendPlan,
+    sources: Result<Sources, PlanError>,
+    balance: &mut Balance,
+    report: &mut dyn Report,
+) -> io::Result<Result<Named, Why>> {
+    let mut sources = match sources {
         Ok(sources) => sources,
         Err(error) => return Ok(Err((error.to_string(), exit::USAGE))),
     };

@@ -14,6 +14,7 @@ impl Sending<'_> {
         while let Some(change) = self.throttle.poll() {
             match change {
                 Ok(limit) => {
+                    self.limit = limit;
                     caller.upload().handle_limit(limit, now);
                     let bytes_per_second = (limit != u64::MAX).then_some(limit);
                     self.report.note(&Note::Uploading(UploadNote::Limited { bytes_per_second }))?;

@@ -1,26 +1,28 @@
 //! Files that clients get: what the disk reads goes to the harbour, and people are told.
 
-use super::windowed::{Known, shown};
+use super::windowed::{Known, TAKEN_OVER, shown};
 use super::{TELL_EVERY, Throttle};
 use crate::chunker::answers::{Answer, AnswerReader, AnswerWriter, Fate, Objection, Tally};
+use crate::chunker::groups::OFFERED_TO_SERVER_MAX;
 use crate::chunker::manifest::Kind;
 use crate::chunker::wanted::{Pace, Wanted};
 use crate::harbour::{FULL, Harbour};
 use crate::io::events::windowed::{PathNote, WindowedNote};
 use crate::io::events::{Finished, MODE_GET, Note, Progress, Report, Transfer};
-use crate::io::sources::{Feed, Found, News, Sources};
+use crate::io::sources::{Feed, Found, News, Resumption, Sources};
 use crate::io::store::Store;
 use crate::io::trees::Contents;
 use crate::io::udp::Waker;
 use crate::packet::windowed::frame::Space;
 use crate::session::congestion::Choice;
+use crate::session::handshake::PublicKey;
 use crate::session::windowed::connection::PROTOCOL_VIOLATION;
 use crate::session::windowed::streams::Source;
 use crate::session::windowed::upload::Stats;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The transfers in which clients get files.
 pub(super) struct Giving {
@@ -34,6 +36,11 @@ pub(super) struct Giving {
 
 /// One of them.
 struct Gift {
+    /// Who gets what.
+    client: PublicKey,
+    wanted: Wanted,
+    /// Its client goes on in another session.
+    is_succeeded: bool,
     feed: Shared,
     /// What is said of paths that cannot be had; `None` after its end.
     writer: Option<AnswerWriter>,
@@ -85,9 +92,10 @@ impl Giving {
         let first = wanted.wishes.first().and_then(|wish| wish.path.as_ref());
         let name = first.map_or(".", |path| path.as_str()).to_owned();
         known.contents = Some(Contents { name, entries: wanted.wishes.len() as u64, bytes: None });
-        let refusal = match self.max {
+        let max = self.max;
+        let refusal = match max {
             0 => Some("this server gives no files; it would with --allow-get".to_owned()),
-            max if self.gifts.len() >= max => {
+            _ if self.running() >= max && !self.make_room(known, &wanted, harbour, now) => {
                 Some(format!("{max} clients get files from this server already, as many as it allows; try again later"))
             }
             _ => None,
@@ -107,8 +115,10 @@ impl Giving {
             Pace::Background => Choice::Background,
         };
         let waker = self.waker.clone();
-        let ahead = Sources::beneath(&self.store, wanted).read_ahead(false, move || waker.wake())?;
-        let gift = Gift::new(Feed::asked_for(ahead), choice);
+        // What it holds is compared with what is read again: to remember what many get would have no end.
+        let resumption = Resumption { earlier: wanted.earlier, memory: None, held_max: OFFERED_TO_SERVER_MAX };
+        let ahead = Sources::beneath(&self.store, wanted.clone()).resume(false, resumption, move || waker.wake())?;
+        let gift = Gift::new(Feed::asked_for(ahead), (known.client, wanted), choice);
         let (supply, mut word) = (Box::new(gift.feed.clone()), Vec::new());
         let gift = Gift { writer: Some(AnswerWriter::new(&mut word)), ..gift };
         harbour.with(id, now, |reception| {
@@ -143,8 +153,8 @@ impl Giving {
         let mut rest = bytes;
         loop {
             match gift.answers.next(&mut rest) {
-                // What is given is given whole.
-                Ok(Some(Answer::Held(_) | Answer::Looked(_))) => {}
+                Ok(Some(Answer::Held(held))) => gift.feed.lock().handle_held(held),
+                Ok(Some(Answer::Looked(entries))) => gift.feed.lock().handle_looked(entries),
                 Ok(None) => return,
                 Ok(Some(Answer::End(tally))) => gift.tally = tally,
                 Ok(Some(Answer::Objection(objection))) => {
@@ -186,6 +196,7 @@ impl Giving {
             limits: Vec::new(),
             receiver_drops: None,
         });
+        let resumed = gift.feed.lock().resumed();
         let missing = gift.refused.saturating_add(gift.tally.refused).saturating_add(gift.tally.failed);
         if gift.tally.placed == 0 && missing > 0 {
             let (name, peer, reason) = (known.name(), Some(known.peer), NOTHING_GOT.into());
@@ -195,28 +206,48 @@ impl Giving {
             id: shown(id),
             peer: Some(known.peer),
             name: known.name(),
-            bytes: acknowledged,
+            bytes: acknowledged.saturating_add(resumed),
             seconds: now.saturating_duration_since(known.began).as_secs_f64(),
             mode: MODE_GET,
             verified: true,
             retransmissions: counts.lost,
             duplicates: counts.spurious,
             rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
-            windowed: Some(WindowedNote { files: gift.tally.placed, missing, blake3: None, resumed: 0, path }),
+            windowed: Some(WindowedNote { files: gift.tally.placed, missing, blake3: None, resumed, path }),
             ..Finished::default()
         })))?;
         Ok(true)
     }
 
-    /// It is over, however it ended.
-    pub(super) fn forget(&mut self, id: u64) {
-        self.gifts.remove(&id);
+    /// It is over, however it ended; says whether its client goes on in another session.
+    pub(super) fn forget(&mut self, id: u64) -> bool {
+        self.gifts.remove(&id).is_some_and(|gift| gift.is_succeeded)
+    }
+
+    fn running(&self) -> usize {
+        self.gifts.values().filter(|gift| !gift.is_succeeded).count()
+    }
+
+    /// Ends a transfer that has had no answer for a while, if its own client wants the same once more; says whether there was one.
+    fn make_room(&mut self, known: &Known, wanted: &Wanted, harbour: &mut Harbour, now: Instant) -> bool {
+        let is_same = |gift: &Gift| gift.client == known.client && gift.wanted.wishes == wanted.wishes;
+        let left = self.gifts.iter_mut().find(|(id, gift)| {
+            let mut silence = || stats(**id, harbour, now).unanswered.map(|since| now.saturating_duration_since(since));
+            !gift.is_succeeded && is_same(gift) && silence().is_some_and(|silence| silence >= LEFT)
+        });
+        let Some((id, gift)) = left else { return false };
+        gift.is_succeeded = true;
+        harbour.with(*id, now, |reception| reception.handle_abort(TAKEN_OVER, "another session goes on with it"));
+        true
     }
 }
 
 impl Gift {
-    fn new(feed: Feed, choice: Choice) -> Self {
+    fn new(feed: Feed, (client, wanted): (PublicKey, Wanted), choice: Choice) -> Self {
         Self {
+            client,
+            wanted,
+            is_succeeded: false,
             feed: Shared(Arc::new(Mutex::new(feed))),
             writer: None,
             refused: 0,
@@ -333,6 +364,9 @@ fn stats(id: u64, harbour: &mut Harbour, now: Instant) -> Stats {
     harbour.with(id, now, |reception| stats = reception.stats());
     stats
 }
+
+/// A client that has not answered for so long, and wants the same again, was killed: others answer within a round trip.
+const LEFT: Duration = Duration::from_secs(2);
 
 /// Each reason was told to the client.
 const NOTHING_GOT: &str = "nothing of it was got";

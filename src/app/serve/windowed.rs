@@ -14,6 +14,7 @@ use crate::io::trees::{Answer, Contents, Order, Trees};
 use crate::io::udp::Wire;
 use crate::name::Printable;
 use crate::packet::windowed::frame::Space;
+use crate::session::handshake::PublicKey;
 use crate::session::windowed::connection::{End, PROTOCOL_VIOLATION};
 use crate::session::windowed::reception;
 use std::collections::BTreeMap;
@@ -38,15 +39,23 @@ pub(super) struct Unloading {
 /// What is known of one.
 pub(super) struct Known {
     pub(super) peer: SocketAddr,
+    pub(super) client: PublicKey,
     pub(super) began: Instant,
     /// Once the manifest is complete, or the client has said what it wants.
     pub(super) contents: Option<Contents>,
     received: u64,
     told_at: Option<Instant>,
     pub(super) is_done: bool,
+    /// Its client goes on in another session.
+    is_succeeded: bool,
 }
 
 impl Known {
+    fn new(peer: SocketAddr, client: PublicKey, began: Instant) -> Self {
+        let (contents, received, told_at) = (None, 0, None);
+        Self { peer, client, began, contents, received, told_at, is_done: false, is_succeeded: false }
+    }
+
     pub(super) fn name(&self) -> String {
         match &self.contents {
             Some(Contents { name, entries: 0 | 1, .. }) => name.clone(),
@@ -91,8 +100,7 @@ impl Unloading {
             match event {
                 harbour::Event::Opened { id, peer, client } => {
                     self.trees.order(id, Order::Begin(Peer { key: client.0, session: id }));
-                    let known = Known { peer, began: now, contents: None, received: 0, told_at: None, is_done: false };
-                    self.transfers.insert(id, known);
+                    self.transfers.insert(id, Known::new(peer, client, now));
                 }
                 harbour::Event::Happened { id, event } => self.on_event(harbour, id, event, report, now)?,
             }
@@ -137,10 +145,11 @@ impl Unloading {
                 }
             }
             reception::Event::Over(end) => {
-                self.giving.forget(id);
+                let is_succeeded = self.giving.forget(id);
                 self.trees.order(id, Order::Close);
                 if let Some(known) = self.transfers.remove(&id).filter(|known| !known.is_done) {
-                    let (name, peer, reason) = (known.name(), Some(known.peer), reason(&end));
+                    let (name, peer) = (known.name(), Some(known.peer));
+                    let reason = if is_succeeded || known.is_succeeded { SUCCEEDED.into() } else { reason(&end) };
                     report.note(&Note::Failed { id: shown(id), peer, name, reason, exit_code: None })?;
                 }
             }
@@ -162,8 +171,8 @@ impl Unloading {
                     self.giving.begin((id, known), wanted, harbour, report, now)?;
                 }
             }
-            // Only who gets files counts them one by one.
-            Answer::Placed { .. } => {}
+            // Only who gets files wants to know.
+            Answer::Placed { .. } | Answer::Kept(_) => {}
             Answer::Listed(bytes) => harbour.with(id, now, |reception| reception.handle_taken(Space::Manifest, bytes)),
             Answer::Passed(end) => harbour.with(id, now, |reception| reception.handle_passed(end)),
             Answer::End(end) => harbour.with(id, now, |reception| reception.handle_end(end)),
@@ -181,6 +190,9 @@ impl Unloading {
                 report.note(&Note::Started(note))?;
             }
             Answer::TookOver(other) => {
+                if let Some(known) = self.transfers.get_mut(&other) {
+                    known.is_succeeded = true;
+                }
                 harbour.with(other, now, |reception| {
                     reception.handle_abort(TAKEN_OVER, "another session goes on with it")
                 });
@@ -277,7 +289,10 @@ fn reason(end: &End) -> String {
 }
 
 /// The client goes on with a file of this transfer in another one.
-const TAKEN_OVER: u64 = 0x102;
+pub(super) const TAKEN_OVER: u64 = 0x102;
+
+/// Nobody has ended it, and nothing of it is lost.
+const SUCCEEDED: &str = "the client came back, and goes on in another session";
 
 /// Each reason was told before.
 const NOTHING_TAKEN: &str = "nothing of it was taken";

@@ -29,6 +29,13 @@ pub enum UploadNote {
         /// After so many seconds.
         seconds: u64,
     },
+    /// The connection is lost; another one is made.
+    Reconnecting {
+        /// For the so many-th time, since it was lost.
+        attempt: u32,
+        /// In so many seconds.
+        seconds: u64,
+    },
     /// How fast is sent at most, from now on.
     Limited {
         /// In bytes of UDP payload; `null` for no limit.
@@ -83,6 +90,9 @@ impl UploadNote {
                 format!("no answer for {seconds} s; waiting up to {patience} s")
             }
             UploadNote::Answering { seconds } => format!("an answer again after {seconds} s; it goes on"),
+            UploadNote::Reconnecting { attempt, seconds } => {
+                format!("connection lost; trying again in {seconds} s (attempt {attempt})")
+            }
             UploadNote::Limited { bytes_per_second: None } => "sending without a limit".into(),
             UploadNote::Limited { bytes_per_second: Some(rate) } => {
                 format!("sending at most {}/s ({} kbit/s)", DecimalBytes(*rate), rate.saturating_mul(8) / 1000)
@@ -117,6 +127,7 @@ impl UploadNote {
             UploadNote::Digest { .. }
             | UploadNote::Silent { .. }
             | UploadNote::Answering { .. }
+            | UploadNote::Reconnecting { .. }
             | UploadNote::Limited { .. }
             | UploadNote::Rehearsed { .. } => volume != Volume::Quiet,
         }

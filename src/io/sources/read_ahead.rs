@@ -35,6 +35,8 @@ pub struct ReadAhead {
     /// For what fell out of the ring.
     reader: Reader,
     board: Arc<Board>,
+    /// Groups that are kept of what the receiver says it holds.
+    held_max: usize,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -46,7 +48,7 @@ impl ReadAhead {
         (sha256, resumption): (bool, Resumption),
         wake: Box<dyn Fn() + Send + Sync>,
     ) -> io::Result<Self> {
-        let board = Arc::new(Board::new(wake));
+        let (board, held_max) = (Arc::new(Board::new(wake)), resumption.held_max);
         let ahead = Ahead {
             reader: Reader::new(Arc::clone(&catalogue)),
             catalogue: Arc::clone(&catalogue),
@@ -59,7 +61,7 @@ impl ReadAhead {
             holes_left: HOLES_MAX,
         };
         let thread = std::thread::Builder::new().name("read ahead".into()).spawn(move || ahead.run())?;
-        Ok(Self { catalogue, reader, board, thread: Some(thread) })
+        Ok(Self { catalogue, reader, board, held_max, thread: Some(thread) })
     }
 
     /// What the walk came to, in its order.

@@ -6,8 +6,9 @@ use super::{Store, clock};
 use crate::name::TEMPORARY_PREFIX;
 use cap_std::fs::Dir;
 use rustix::fs::{Mode, OFlags, openat};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 impl Store {
@@ -31,6 +32,17 @@ impl Store {
     }
 }
 
+/// Whether a folder has, or may have, an unfinished file that could be resumed, whoever sent it. A folder too crowded to be looked
+/// through may have one.
+pub fn may_hold_unfinished(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    let is_one = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        name.to_str().is_some_and(|name| name.ends_with(PARTIAL_SUFFIX) && stem(name).is_some())
+    };
+    (0..).zip(entries).any(|(number, entry)| number >= LOOKED_AT || entry.as_ref().is_ok_and(is_one))
+}
+
 /// What the names of an unfinished file and of its journal begin with; `None` for any other.
 fn stem(name: &str) -> Option<&str> {
     let stem = name.strip_suffix(PARTIAL_SUFFIX).or_else(|| name.strip_suffix(JOURNAL_SUFFIX))?;
@@ -39,5 +51,25 @@ fn stem(name: &str) -> Option<&str> {
     is_ours.then_some(stem)
 }
 
+/// Entries of a folder that are looked at.
+const LOOKED_AT: u32 = 10_000;
+
 /// For so long an unfinished file waits for its sender: over a holiday week-end, and not until the disk is full.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_something_to_go_on_with_is_told_from_others() {
+        let root = tempfile::tempdir().expect("a folder");
+        let stem = format!("{TEMPORARY_PREFIX}{}", "0f".repeat(16));
+        for name in ["f.partial", ".homing-0000000000000001.part", &format!("{stem}{JOURNAL_SUFFIX}")] {
+            fs::write(root.path().join(name), b"").expect("a file");
+        }
+        assert!(!may_hold_unfinished(root.path()) && !may_hold_unfinished(&root.path().join("missing")));
+        fs::write(root.path().join(format!("{stem}{PARTIAL_SUFFIX}")), b"").expect("a file");
+        assert!(may_hold_unfinished(root.path()));
+    }
+}

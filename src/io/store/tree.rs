@@ -265,6 +265,7 @@ impl Tree {
 
     fn refuse(&mut self, entry: u32, error: StoreError) {
         self.outcome.refused += 1;
+        self.pass_over(entry);
         self.events.push_back(Event::Refused { entry, error });
     }
 

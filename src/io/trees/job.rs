@@ -1,8 +1,9 @@
 //! One windowed transfer at the disk: what comes of it goes into a tree, and what becomes of that goes back.
 
-use super::Expected;
+use super::{Expected, Saved};
 use crate::chunker::answers::{AnswerWriter, Fate, Held, Objection, Tally};
-use crate::chunker::request::{Earlier, Existing, Request, RequestReader};
+use crate::chunker::groups::OFFERED_TO_SERVER_MAX;
+use crate::chunker::request::{Request, RequestReader};
 use crate::chunker::wanted::{Vet, Wanted};
 use crate::io::clock;
 use crate::io::gauge::{Gauge, Meter};
@@ -31,6 +32,8 @@ pub enum Answer {
     End(u64),
     /// These bytes are for the client.
     Say(Vec<u8>),
+    /// So many bytes, in all so far, an earlier session left and need not come.
+    Kept(u64),
     /// This transfer goes on with what another session of the same peer, by its number, had.
     TookOver(u64),
     /// An entry is not taken, or came to nothing; for the operator.
@@ -91,6 +94,11 @@ pub(super) struct Job {
     peer: Option<Peer>,
     /// How many entries the sender knows that we have looked for.
     looked: u32,
+    /// Bytes of an earlier session that were told of.
+    told_kept: u64,
+    /// What this program has saved of it in earlier sessions, and how many of those files were named again.
+    saved: Arc<Saved>,
+    named_again: u64,
     /// Once the request is read.
     tree: Option<Tree>,
     /// Bytes that the tree cannot take yet, by offset.
@@ -121,6 +129,9 @@ impl Job {
             sha256: false,
             peer,
             looked: 0,
+            told_kept: 0,
+            saved: Arc::default(),
+            named_again: 0,
             tree: None,
             held: BTreeMap::new(),
             tried: 0,
@@ -138,11 +149,11 @@ impl Job {
 
     /// What comes was asked for by this side.
     pub(super) fn expecting(store: &Arc<Store>, gauge: &Gauge, expected: Expected) -> Self {
-        let Expected { existing, attributes, wanted, sha256 } = expected;
-        let mut tree = Tree::open(store, existing);
+        let Expected { existing, attributes, wanted, sha256, peer, saved } = expected;
+        let mut tree = Tree::open(store, existing).taking_up(wanted.earlier, peer).offering(OFFERED_TO_SERVER_MAX);
         tree.give(attributes);
         tree.hold_links(wanted.root());
-        Self { tree: Some(tree), vet: Some(Vet::new(wanted)), sha256, ..Self::new(store, gauge, None) }
+        Self { tree: Some(tree), vet: Some(Vet::new(wanted)), sha256, saved, ..Self::new(store, gauge, peer) }
     }
 
     /// The next bytes of the listing came. An error is why nothing more can come of the transfer.
@@ -154,7 +165,8 @@ impl Job {
         if self.tree.is_none() {
             match self.request.next(&mut rest).map_err(|error| error.to_string())? {
                 Some(Request::Bring(existing)) => {
-                    let mut tree = self.open(existing);
+                    let tree = Tree::open(&self.store, existing);
+                    let mut tree = tree.taking_up(self.request.earlier(), self.peer);
                     tree.give(self.request.attributes());
                     self.tree = Some(tree);
                 }
@@ -196,15 +208,6 @@ impl Job {
         self.retry(answers)
     }
 
-    fn open(&self, existing: Existing) -> Tree {
-        let tree = Tree::open(&self.store, existing);
-        match (self.request.earlier(), self.peer) {
-            (Earlier::Used, Some(peer)) => tree.resuming(peer),
-            (Earlier::Dropped, Some(peer)) => tree.restarting(peer),
-            (Earlier::Ignored, _) | (_, None) => tree,
-        }
-    }
-
     /// Whether there is something to do besides what comes.
     pub(super) fn is_busy(&self) -> bool {
         self.tree.as_ref().is_some_and(Tree::is_busy)
@@ -218,10 +221,13 @@ impl Job {
         self.retry(answers)
     }
 
-    /// What is verified gets its name.
-    pub(super) fn close(&mut self) {
+    /// What is verified gets its name. Who has asked for it is told so; others are gone.
+    pub(super) fn close(&mut self, answers: &mut Vec<Answer>) {
         if let Some(tree) = &mut self.tree {
             tree.settle();
+        }
+        if self.vet.is_some() {
+            self.report(answers);
         }
     }
 
@@ -278,6 +284,11 @@ impl Job {
             answers.push(Answer::Begins(self.contents.clone()));
         }
         answers.extend(told);
+        let kept = tree.resumed();
+        if kept > self.told_kept {
+            self.told_kept = kept;
+            answers.push(Answer::Kept(kept));
+        }
         if let Some(end) = tree.end().filter(|_| !self.told_end) {
             self.told_end = true;
             answers.push(Answer::End(end));
@@ -299,7 +310,12 @@ impl Job {
             Event::Accepted { entry, .. } => self.count(entry, tree),
             Event::Refused { entry, error } => {
                 self.count(entry, tree);
-                self.object(entry, Fate::Refused, &error, told);
+                // Its sender need not bring it; nobody else has to hear of it.
+                let is_ours = error.kind() == ErrorKind::Exists
+                    && tree.path(entry).is_some_and(|path| self.saved.contains(&path));
+                let mut unheard = Vec::new();
+                self.object(entry, Fate::Refused, &error, if is_ours { &mut unheard } else { told });
+                self.named_again += u64::from(is_ours);
             }
             Event::Placed { entry, bytes, blake3, .. } => {
                 if self.vet.is_some() {
@@ -315,6 +331,8 @@ impl Job {
             }
             Event::Held { .. } | Event::TookOver { .. } => {}
             Event::Done(Outcome { placed, refused, failed }) => {
+                let (again, bytes) = (self.named_again, self.placed_bytes.saturating_add(self.saved.bytes()));
+                let (placed, refused) = (placed.saturating_add(again), refused.saturating_sub(again));
                 let tally = Tally { placed, refused, failed };
                 if let Some(mut writer) = self.writer.take() {
                     writer.set_strain(self.meter.strain());
@@ -322,7 +340,7 @@ impl Job {
                 }
                 let blake3 = self.digest.filter(|_| placed == 1);
                 let resumed = tree.resumed();
-                *done = Some(Answer::Done { tally, bytes: self.placed_bytes, blake3, resumed });
+                *done = Some(Answer::Done { tally, bytes, blake3, resumed });
             }
         }
     }
@@ -383,7 +401,7 @@ mod tests {
     use crate::chunker::answers::{Answer as Word, AnswerReader};
     use crate::chunker::digests::{DigestWriter, FileDigest};
     use crate::chunker::manifest::{Entry, Kind, ManifestWriter, Modified};
-    use crate::chunker::request::{Attributes, Existing, request};
+    use crate::chunker::request::{Attributes, Earlier, Existing, request};
     use crate::io::store::Policy;
     use crate::name::SafeName;
     use std::fs;

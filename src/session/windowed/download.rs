@@ -3,6 +3,7 @@
 use super::acks::Ecn;
 use super::caller::Errand;
 use super::connection::{Batch, End};
+use super::greeting;
 use super::log::{self, Entry, Log, Side, State};
 use super::reception::{self, Asking, Reception};
 use crate::packet::windowed::{ConnectionId, Datagram, reset_token};
@@ -40,6 +41,15 @@ pub enum Event {
     Failed(Failure),
     /// Something came, or it is over.
     Happened(reception::Event),
+}
+
+impl From<handshake::Event> for Event {
+    fn from(event: handshake::Event) -> Self {
+        match event {
+            handshake::Event::Met { server, parameters } => Self::Met { server, parameters },
+            handshake::Event::Over(failure) => Self::Failed(failure),
+        }
+    }
 }
 
 /// The machine.
@@ -169,19 +179,11 @@ impl Download {
     }
 
     fn collect(&mut self) {
-        while let Some(event) = self.handshake.poll_event() {
-            match event {
-                handshake::Event::Met { server, parameters } => {
-                    self.events.push_back(Event::Met { server, parameters });
-                }
-                handshake::Event::Over(failure) => {
-                    if let Some(log) = self.log() {
-                        log.tell_failure(&failure);
-                    }
-                    self.events.push_back(Event::Failed(failure));
-                }
-            }
-        }
+        let log = match &mut self.reception {
+            Some((_, reception)) => reception.log(),
+            None => self.log.as_mut(),
+        };
+        greeting::collect(&mut self.handshake, log, &mut self.events);
         let Some((_, reception)) = &mut self.reception else { return };
         while let Some(event) = reception.poll_event() {
             self.events.push_back(Event::Happened(event));

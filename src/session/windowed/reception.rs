@@ -12,7 +12,7 @@ use super::gather::{Block, Gather};
 use super::inbox::Inbox;
 use super::log::{self, Log, State};
 use super::ordered::Ordered;
-use super::protection::OpenError;
+use super::protection::{Keys, OpenError};
 use super::streams::Source;
 use super::watch::settings;
 use super::{ANSWER_CREDIT, DATA_WINDOW, MANIFEST_WINDOW};
@@ -67,12 +67,36 @@ pub struct Reception {
     events: VecDeque<Event>,
 }
 
+/// What both sides begin with.
+struct Setup {
+    peer: SocketAddr,
+    peer_id: ConnectionId,
+    keys: Keys,
+    round_trip: Option<Duration>,
+    mtu_max: usize,
+    timeout: Duration,
+    seed: [u8; 16],
+    /// It asks now and then whether the other side is there.
+    keeps_alive: bool,
+}
+
 impl Reception {
     /// The handshake is done.
     pub fn new(accepted: Accepted, mtu_max: usize, timeout: Duration, seed: [u8; 16], now: Instant) -> Self {
         let Accepted { peer, to: peer_id, keys, round_trip, .. } = accepted;
         // What took longer was lost on its way, or somebody was asleep.
         let round_trip = Some(round_trip).filter(|round_trip| *round_trip <= ROUND_TRIP_LIKELY);
+        let setup = Setup { peer, peer_id, keys, round_trip, mtu_max, timeout, seed, keeps_alive: false };
+        let mut reception = Self::begin(setup, now);
+        // It may be asked for files, and is told early how many bytes of them may come.
+        let streams = reception.connection.streams();
+        streams.open_out(Space::Manifest, &RangeSet::new());
+        streams.open_out(Space::Data, &RangeSet::new());
+        reception
+    }
+
+    fn begin(setup: Setup, now: Instant) -> Self {
+        let Setup { peer, peer_id, keys, round_trip, mtu_max, timeout, seed, keeps_alive } = setup;
         let takeoff = Takeoff {
             now,
             choice: Choice::Cubic,
@@ -82,18 +106,8 @@ impl Reception {
             max_ack_delay: MAX_ACK_DELAY,
             seed,
         };
-        let mut reception = Self::begin(peer, Config { keys, peer_id, takeoff, timeout, keeps_alive: false });
-        // It may be asked for files, and is told early how many bytes of them may come.
-        let streams = reception.connection.streams();
-        streams.open_out(Space::Manifest, &RangeSet::new());
-        streams.open_out(Space::Data, &RangeSet::new());
-        reception
-    }
-
-    fn begin(peer: SocketAddr, config: Config) -> Self {
-        let Config { peer_id, takeoff, timeout, .. } = config;
-        let cipher = config.keys.cipher;
-        let mut connection = Connection::new(config);
+        let cipher = keys.cipher;
+        let mut connection = Connection::new(Config { keys, peer_id, takeoff, timeout, keeps_alive });
         let streams = connection.streams();
         streams.open_in(Space::Manifest, RangeSet::new(), MANIFEST_WINDOW);
         streams.open_in(Space::Data, RangeSet::new(), DATA_WINDOW);

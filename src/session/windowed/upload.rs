@@ -10,6 +10,7 @@ use super::acks::{Ecn, MAX_ACK_DELAY};
 use super::chrono::Chrono;
 use super::connection::{self, Batch, Config, Connection, End, Sink};
 use super::flight::Takeoff;
+use super::greeting;
 use super::log::{self, Entry, Log, Side, State};
 use super::ordered::Ordered;
 use super::streams::Source;
@@ -61,6 +62,15 @@ pub enum Event {
     Failed(Failure),
     /// The connection is over; after [`Event::Done`] that is as it should be.
     Over(End),
+}
+
+impl From<handshake::Event> for Event {
+    fn from(event: handshake::Event) -> Self {
+        match event {
+            handshake::Event::Met { server, parameters } => Self::Met { server, parameters },
+            handshake::Event::Over(failure) => Self::Failed(failure),
+        }
+    }
 }
 
 /// The machine. `S` has the bytes of the manifest and of the files; it is asked when a packet is written.
@@ -340,19 +350,11 @@ impl<S: Source> Upload<S> {
     }
 
     fn collect(&mut self) {
-        while let Some(event) = self.handshake.poll_event() {
-            match event {
-                handshake::Event::Met { server, parameters } => {
-                    self.events.push_back(Event::Met { server, parameters });
-                }
-                handshake::Event::Over(failure) => {
-                    if let Some(log) = self.log() {
-                        log.tell_failure(&failure);
-                    }
-                    self.events.push_back(Event::Failed(failure));
-                }
-            }
-        }
+        let log = match &mut self.connection {
+            Some((_, connection)) => connection.watch().log(),
+            None => self.log.as_mut(),
+        };
+        greeting::collect(&mut self.handshake, log, &mut self.events);
         let Some((_, connection)) = &mut self.connection else { return };
         while let Some(bytes) = self.answer.poll() {
             self.answered += bytes.len() as u64;

@@ -46,7 +46,10 @@ pub fn columns(track: &Track) -> Vec<Column> {
             if !within.is_empty() {
                 fill(&mut column, within);
             }
-            let grown = |count: fn(&Sample) -> u64, over: f64| at(samples, to, count) - at(samples, to - over, count);
+            // With another connection counts begin anew.
+            let grown = |count: fn(&Sample) -> u64, over: f64| {
+                (at(samples, to, count) - at(samples, to - over, count)).max(0.0)
+            };
             column.rate = grown(|sample| sample.delivered, rate_over) * 8.0 / rate_over.min(to);
             // Losses are found in bursts, which are to be seen; what was sent meanwhile is that of a while.
             let packets = grown(|sample| sample.packets, rate_over) * width / rate_over.min(to);

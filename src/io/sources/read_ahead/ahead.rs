@@ -154,7 +154,7 @@ impl Ahead {
         }
         let room = self.block.bytes.get_mut(filled..end).unwrap_or_default();
         let read = match stream {
-            Some(stream) => stream.pull(room).map_err(|error| format!("it cannot be read: {error}")),
+            Some(stream) => stream.pull(offset, room).map_err(|error| format!("it cannot be read: {error}")),
             None => self.reader.read_file(entry, offset, room).map_err(|error| error.reason()),
         };
         let count = *read.as_ref().unwrap_or(&0);

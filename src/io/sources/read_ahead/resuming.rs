@@ -7,7 +7,7 @@ use super::board::{State, Stopped};
 use super::hashes::Hashes;
 use crate::chunker::answers::Held;
 use crate::chunker::digests::Kept;
-use crate::chunker::groups::{GROUP, GroupHasher, RESUMED_MIN};
+use crate::chunker::groups::{GROUP, GroupHasher, OFFERED_MAX, RESUMED_MIN};
 use crate::chunker::layout::SPACE_MAX;
 use crate::chunker::request::Earlier;
 use crate::io::sources::catalogue::lock;
@@ -15,12 +15,20 @@ use crate::io::sources::memory::{Memory, Remembered, forget};
 use std::ops::Range;
 
 /// What becomes of what an earlier session did, and where that is remembered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Resumption {
-    /// What the receiver is asked to do.
+    /// What the receiver does, and whether there is something to wait for.
     pub earlier: Earlier,
-    /// Where this side remembers.
+    /// Where this side remembers. Without it, what the receiver holds is compared with what is read.
     pub memory: Option<Memory>,
+    /// Groups that the receiver may say it holds, in all: what it offers at most.
+    pub held_max: usize,
+}
+
+impl Default for Resumption {
+    fn default() -> Self {
+        Self { earlier: Earlier::Ignored, memory: None, held_max: OFFERED_MAX }
+    }
 }
 
 /// One file that may be gone on with.
@@ -38,7 +46,7 @@ impl ReadAhead {
     pub fn handle_held(&mut self, held: Held) {
         let mut state = self.board.lock();
         let count = held.values.len();
-        if state.held_groups.saturating_add(count) <= HELD_MAX {
+        if state.held_groups.saturating_add(count) <= self.held_max {
             state.held_groups += count;
             state.held.entry(held.entry).or_default().extend((held.first..).zip(held.values));
         }
@@ -83,7 +91,7 @@ impl State {
 }
 
 impl Ahead {
-    /// Begins an entry; says how it may be gone on with. Waits for the receiver's word if something is remembered.
+    /// Begins an entry; says how it may be gone on with. Waits for the receiver's word if there is to be one.
     pub(super) fn resume(&mut self, entry: u32, range: &Range<u64>, is_file: bool) -> Result<Option<Resume>, Stopped> {
         let mut state = self.board.lock();
         state.current = entry;
@@ -98,7 +106,12 @@ impl Ahead {
         if let Some(remembered) = &remembered {
             self.board.lock().remembered.push(remembered.path.clone());
         }
-        if self.resumption.earlier == Earlier::Used && remembered.as_ref().is_some_and(|known| known.was_tried) {
+        let is_awaited = match self.resumption.earlier {
+            Earlier::Awaited => true,
+            Earlier::Used => remembered.as_ref().is_some_and(|known| known.was_tried),
+            Earlier::Ignored | Earlier::Dropped => false,
+        };
+        if is_awaited {
             self.hand_over()?;
             drop(self.board.wait(|state| state.looked > entry || state.unwanted.contains(entry.into()))?);
         }
@@ -191,6 +204,3 @@ impl Ahead {
 
 /// Groups that stay and are told of in one word at most, so that the receiver's permission is not waited for.
 const TOLD_AT_ONCE: u64 = 256;
-
-/// Groups that a receiver may say it holds, in all: what it offers at most.
-const HELD_MAX: usize = 262_144;

@@ -3,8 +3,9 @@
 use super::super::error::StoreError;
 use super::{Event, Tree, event::EVENTS_MAX};
 use crate::chunker::digests::Kept;
-use crate::chunker::groups::{ChainingValue, bytes_of};
+use crate::chunker::groups::{ChainingValue, OFFERED_MAX, bytes_of};
 use crate::chunker::manifest::Kind;
+use crate::chunker::request::Earlier;
 use crate::ranges::RangeSet;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -22,14 +23,22 @@ pub struct Peer {
 }
 
 /// Groups that were offered and not decided on yet, by entry.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Offers {
+    /// So many may be offered.
+    most: usize,
     open: HashMap<u32, RangeSet>,
     /// How many were offered in all.
     groups: usize,
     /// Bytes of those that stay.
     kept: u64,
     looked: u32,
+}
+
+impl Default for Offers {
+    fn default() -> Self {
+        Self { most: OFFERED_MAX, open: HashMap::new(), groups: 0, kept: 0, looked: 0 }
+    }
 }
 
 impl Tree {
@@ -44,6 +53,23 @@ impl Tree {
     #[must_use]
     pub fn restarting(mut self, peer: Peer) -> Self {
         self.files.restart_for(peer);
+        self
+    }
+
+    /// One or the other, or neither, as was asked for.
+    #[must_use]
+    pub fn taking_up(self, earlier: Earlier, peer: Option<Peer>) -> Self {
+        match (earlier, peer) {
+            (Earlier::Used | Earlier::Awaited, Some(peer)) => self.resuming(peer),
+            (Earlier::Dropped, Some(peer)) => self.restarting(peer),
+            (Earlier::Ignored, _) | (_, None) => self,
+        }
+    }
+
+    /// No more groups than these are offered.
+    #[must_use]
+    pub fn offering(mut self, most: usize) -> Self {
+        self.offers.most = most;
         self
     }
 
@@ -63,7 +89,7 @@ impl Tree {
             return;
         }
         self.offers.looked = entry.saturating_add(1);
-        let most = OFFERED_MAX.saturating_sub(self.offers.groups);
+        let most = self.offers.most.saturating_sub(self.offers.groups);
         if most == 0 || self.events.len() >= EVENTS_MAX {
             return;
         }
@@ -77,6 +103,13 @@ impl Tree {
         if !groups.is_empty() {
             self.offers.open.insert(entry, numbers);
             self.events.push_back(Event::Held { entry, groups });
+        }
+    }
+
+    /// An entry was refused: there is nothing of it. Of thousands of those the sender hears nothing but this, and may wait for it.
+    pub(super) fn pass_over(&mut self, entry: u32) {
+        if self.files.is_resuming() {
+            self.offers.looked = entry.saturating_add(1);
         }
     }
 
@@ -164,9 +197,6 @@ fn cut(set: &RangeSet, within: Range<u64>) -> Vec<Range<u64>> {
     cut.filter(|range| range.start < range.end).collect()
 }
 
-/// Groups that are offered in one transfer: 256 GiB. Each costs 32 bytes on its way; what lies beyond comes again.
-const OFFERED_MAX: usize = 262_144;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,7 +237,10 @@ mod tests {
 
     /// A tree that knows of one file.
     fn listed(store: &Arc<Store>, peer: Peer, size: usize) -> Tree {
-        let mut tree = Tree::open(store, Existing::Keep).resuming(peer);
+        list(Tree::open(store, Existing::Keep).resuming(peer), size)
+    }
+
+    fn list(mut tree: Tree, size: usize) -> Tree {
         let mut manifest = Vec::new();
         let mut writer = ManifestWriter::new(&mut manifest);
         let kind = Kind::File { size: size as u64 };
@@ -285,6 +318,22 @@ mod tests {
         assert_eq!(end(&mut tree, &bytes), PLACED);
         assert!(fs::read(root.path().join("f")).expect("it is there") == bytes);
         assert_eq!((reads.load(Ordering::Relaxed), partial(root.path())), (0, None));
+    }
+
+    #[test]
+    fn of_what_is_refused_it_is_said_that_nothing_is_held() {
+        let root = root();
+        fs::write(root.path().join("f"), b"here before").expect("our file");
+        assert_eq!(listed(&store(root.path(), 1), peer(1, 1), SIZE).looked(), 1);
+    }
+
+    #[test]
+    fn no_more_is_offered_than_may() {
+        let root = root();
+        write(&mut listed(&store(root.path(), 1), peer(1, 1), SIZE), &content(0), 0..SIZE - 1).expect("taken");
+        let store = store(root.path(), 1);
+        let tree = Tree::open(&store, Existing::Keep).taking_up(Earlier::Awaited, Some(peer(1, 2))).offering(2);
+        assert_eq!(held(&mut list(tree, SIZE)), [0, 1]);
     }
 
     #[test]

@@ -1,13 +1,10 @@
 //! The other way round: a client asks for files with what it says first, and its server sends them through the same connection.
 
-use super::{Event, Reception};
+use super::{Event, Reception, Setup};
 use crate::packet::windowed::ConnectionId;
 use crate::packet::windowed::frame::Space;
 use crate::ranges::RangeSet;
 use crate::session::congestion::Choice;
-use crate::session::windowed::acks::MAX_ACK_DELAY;
-use crate::session::windowed::connection::Config;
-use crate::session::windowed::flight::Takeoff;
 use crate::session::windowed::protection::Keys;
 use crate::session::windowed::streams::Source;
 use crate::session::windowed::upload::Stats;
@@ -41,16 +38,8 @@ impl Reception {
     /// The handshake of a client is done: it asks, and receives.
     pub fn ask(asking: Asking, now: Instant) -> Self {
         let Asking { peer, peer_id, keys, round_trip, mtu_max, timeout, seed, request } = asking;
-        let takeoff = Takeoff {
-            now,
-            choice: Choice::Cubic,
-            round_trip,
-            remembered: None,
-            mtu_max,
-            max_ack_delay: MAX_ACK_DELAY,
-            seed,
-        };
-        let mut reception = Self::begin(peer, Config { keys, peer_id, takeoff, timeout, keeps_alive: true });
+        let setup = Setup { peer, peer_id, keys, round_trip, mtu_max, timeout, seed, keeps_alive: true };
+        let mut reception = Self::begin(setup, now);
         reception.connection.ask_every(IMPATIENT);
         let streams = reception.connection.streams();
         streams.open_in(Space::Answer, RangeSet::new(), ANSWER_WINDOW);
