@@ -18,7 +18,7 @@ use client::{Client, PEERS, right_answer};
 use echo::Room;
 use folder::{Folder, NAMES};
 use greeting::Greeting;
-use homing::chunker::request::{Attributes, Earlier, Existing, request};
+use homing::chunker::request::{Attributes, Earlier, Existing, Likeness, request};
 use homing::codec::Writer;
 use homing::echo::Reply;
 use homing::endpoint::Config;
@@ -399,7 +399,7 @@ pub fn listing(script: &[u8]) {
 pub fn tree(script: &[u8]) {
     let mut script = Script(script);
     let Some(first) = script.byte() else { return };
-    let existing = [Some(Existing::Keep), Some(Existing::Replace), Some(Existing::ReplaceOlder), None];
+    let existing = [Some(Existing::Keep), Some(Existing::Replace), Some(Existing::Update(Likeness::Content)), None];
     let mut folder = Folder::new(existing[usize::from(first & 3)]);
     if first & 4 != 0 {
         folder.list(&request(Existing::Replace, Earlier::Ignored, Attributes::Kept));

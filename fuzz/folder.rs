@@ -110,6 +110,11 @@ impl Folder {
                 Event::Placed { entry, .. } => (entry, "placed", &["accepted"]),
                 // A folder that cannot be made is told of at the end, whatever happened to it before.
                 Event::Failed { entry, .. } => (entry, "failed", &["accepted"]),
+                Event::There { entry } => (entry, "there", &[]),
+                Event::Content { entry, .. } => {
+                    assert_eq!(self.fates.get(&entry), Some(&"accepted"));
+                    continue;
+                }
                 Event::Held { .. } | Event::TookOver { .. } => panic!("nobody asked for what an earlier session left"),
                 Event::Done(_) => {
                     self.is_done = true;

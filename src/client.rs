@@ -2,7 +2,7 @@
 
 mod run;
 
-use crate::chunker::request::{Attributes, Existing};
+use crate::chunker::request::{Attributes, Existing, Likeness};
 use crate::io::events::{Listener, Note, Report, Silence};
 use crate::io::signals::{Canceller, Watch};
 use crate::io::sources::Pattern;
@@ -207,6 +207,19 @@ impl Client {
     /// Replace files that exist there (when they are got, here); otherwise they are refused. The lab's messages replace always.
     pub fn overwrite(mut self, replaces: bool) -> Self {
         self.existing = if replaces { Existing::Replace } else { Existing::Keep };
+        self
+    }
+
+    /// Send only files that are not there with their size and time of change; another one that has the name is replaced. Times are kept,
+    /// as with [`Client::preserve`]: the next update goes by them.
+    pub fn update(mut self, updates: bool) -> Self {
+        self.existing = if updates { Existing::Update(Likeness::Time) } else { Existing::Keep };
+        self
+    }
+
+    /// The same by size and content, which both sides read.
+    pub fn checksum(mut self, compares: bool) -> Self {
+        self.existing = if compares { Existing::Update(Likeness::Content) } else { Existing::Keep };
         self
     }
 

@@ -378,7 +378,7 @@ fn what_makes_no_sense_is_said_before_anything_is_sent() {
     expect_usage(client().mode(Mode::Checked).spelling(Spelling::Compact).send([&path], "f"), "spaced spelling");
     expect_usage(client().mode(Mode::Lab).get(["f"], "g"), "--get needs");
     expect_usage(client().mode(Mode::Lab).rehearse([&path], "g"), "--dry-run needs");
-    expect_usage(client().preserve(true).get(["f"], "g"), "--preserve is for what is sent");
+    expect_usage(client().update(true).get(["f"], "g"), "--update is for what is sent");
     expect_usage(client().congestion(Congestion::Fixed(1)).get(["f"], "g"), "others fix");
     expect_usage(client().get(["../f"], "g"), "cannot be got");
     expect_usage(client().mode(Mode::Windowed).ladder(true).send([&path], "f"), "cannot be drawn");

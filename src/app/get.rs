@@ -179,7 +179,7 @@ impl Getting<'_> {
                     self.is_answered = true;
                 }
                 // Whoever gives holds nothing of ours.
-                Ok(Some(Answer::Held(_) | Answer::Looked(_))) => {}
+                Ok(Some(Answer::Held(_) | Answer::Looked(_) | Answer::There(_) | Answer::Content { .. })) => {}
                 Ok(Some(Answer::Objection(objection))) => {
                     let reason = self.account.on_withheld(&objection.reason);
                     self.complain(reason)?;
@@ -301,7 +301,7 @@ impl Getting<'_> {
                 mode: MODE_GET,
                 verified: true,
                 rtt_ms: self.stats.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
-                windowed: Some(WindowedNote { files: saved.files, missing, blake3, resumed, path: None }),
+                windowed: Some(WindowedNote { files: saved.files, missing, blake3, resumed, there: 0, path: None }),
                 ..Finished::default()
             })))?;
         }

@@ -180,6 +180,10 @@ impl Sending<'_> {
             let name = caller.upload().source().describe(entry).name;
             self.report.note(&Note::Uploading(UploadNote::Digest { name, sha256: hex::encode(sha256) }))?;
         }
+        if caller.upload().source().take_same(entry) {
+            self.balance.on_same(entry);
+            return Ok(());
+        }
         let withdrawn = self.balance.on_digest(entry, digest, || caller.upload().source().describe(entry).path);
         self.complain(withdrawn)
     }
@@ -220,6 +224,13 @@ impl Sending<'_> {
                 Ok(None) => return Ok(()),
                 Ok(Some(Answer::Held(held))) => caller.upload().source().handle_held(held),
                 Ok(Some(Answer::Looked(entries))) => caller.upload().source().handle_looked(entries),
+                Ok(Some(Answer::There(entries))) => {
+                    if let Some(void) = caller.upload().source().handle_there(entries.clone()) {
+                        caller.upload().handle_void(void);
+                    }
+                    self.balance.on_there(entries, |entry| caller.upload().source().describe(entry).size);
+                }
+                Ok(Some(Answer::Content { entry, blake3 })) => caller.upload().source().handle_content(entry, blake3),
                 Ok(Some(Answer::End(tally))) => {
                     self.looks.on_strain(self.answers.strain());
                     self.balance.on_tally(tally);
@@ -261,7 +272,7 @@ impl Sending<'_> {
             self.balance.on_spoiled(spoiled);
         }
         let (tally, verdict) = (self.balance.tally(), self.balance.verdict());
-        if tally.placed > 0 || verdict.is_none() {
+        if tally.placed > 0 || self.balance.there() > 0 || verdict.is_none() {
             self.tell_finished(caller, now)?;
         }
         match verdict {
@@ -283,6 +294,7 @@ impl Sending<'_> {
             files: tally.placed,
             missing: self.balance.missing(),
             resumed: caller.upload().source().resumed(),
+            there: self.balance.there(),
             blake3: digests.map(|(blake3, _)| hex::encode(blake3)),
             path: Some(path),
         };

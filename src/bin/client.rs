@@ -4,6 +4,7 @@ use clap::CommandFactory;
 use homing::app::cli::{ClientArgs, Configured, ModeArg, Settings, SpellingArg, WindowedArgs, configured, usage_error};
 use homing::app::copy::check_target;
 use homing::app::exit;
+use homing::chunker::request::{Existing, Likeness};
 use homing::io::signals::Interrupt;
 use homing::{Client, Error, Mode};
 use std::process::ExitCode;
@@ -59,8 +60,9 @@ fn rehearse(args: ClientArgs) -> anyhow::Result<u8> {
 
 /// What the file says of sending is for sending, as above.
 fn get(args: ClientArgs, settings: &Settings) -> Result<(), Error> {
-    let WindowedArgs { extent, plot, .. } = &args.windowed;
-    let sending = extent.sending().chain(plot.as_ref().map(|_| "--plot"));
+    let WindowedArgs { extent, plot, update, checksum, .. } = &args.windowed;
+    let flags = [(plot.is_some(), "--plot"), (*update, "--update"), (*checksum, "--checksum")];
+    let sending = extent.sending().chain(flags.into_iter().filter_map(|(is_used, option)| is_used.then_some(option)));
     if let Some(option) = sending.into_iter().find(|option| settings.is_typed(option)) {
         refuse(&format!("{option} is for what is sent from here; --get does not know it"));
     }
@@ -110,10 +112,15 @@ fn client(args: &ClientArgs) -> Client {
 
 /// What counts in the windowed mode, both ways.
 fn with_windowed(client: Client, args: &WindowedArgs) -> Client {
+    let client = match args.existing() {
+        Existing::Keep => client,
+        Existing::Replace => client.overwrite(true),
+        Existing::Update(Likeness::Time) => client.update(true),
+        Existing::Update(Likeness::Content) => client.checksum(true),
+    };
     let client = client
         .recursive(args.recursive)
         .links(args.extent.links)
-        .overwrite(args.overwrite)
         .preserve(args.extent.preserve)
         .restart(args.restart)
         .sha256(args.sha256)

@@ -7,6 +7,8 @@
 //! 3 differs         entry, reason: what arrived is not what was sent
 //! 4 held            entry, the first group's number, chaining values (32 bytes each): an earlier session left groups that follow each other
 //! 5 looked          how many entries: of those before, all that is held was said
+//! 6 there           entry, how many: these and none of them with bytes to come, since the same files are there; in the order of the entries
+//! 7 content         entry, BLAKE3 (32 bytes) of the file of the same size that has its name: it stays if the entry's digest is the same
 //! 0 end             files placed, entries refused, entries failed (those that differ among them), fields: 1 = strain; BLAKE3 of the stream
 //! strain            packets that the receiver's sockets dropped, then times in microseconds: how long bytes came, for how long of
 //!                   that its socket thread was busy, how long the disk's thread worked, how much of a core that took; varints
@@ -20,6 +22,7 @@ use super::manifest::ENTRIES_MAX;
 use super::records::{Family, Record, RecordError, RecordReader, RecordWriter, read_field, write_field};
 use crate::codec::{Cursor, Full, Writer};
 use crate::limits::Strain;
+use std::ops::Range;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -126,6 +129,24 @@ impl AnswerWriter {
         debug_assert!(recorded.is_ok(), "a number always fits");
     }
 
+    /// Appends to `out` that the files of these entries are there. There are fewer of these records than entries.
+    pub fn there(&mut self, entries: Range<u32>, out: &mut Vec<u8>) {
+        let mut body = Vec::new();
+        let mut writer = Writer::new(&mut body, usize::MAX);
+        let written = writer.varint(entries.start.into()).and_then(|()| writer.varint(entries.len() as u64));
+        let recorded = written.and_then(|()| self.records.record(THERE, &body, out));
+        debug_assert!(recorded.is_ok(), "two numbers always fit");
+    }
+
+    /// Appends to `out` what the file has that is where this entry is to be.
+    pub fn content(&mut self, entry: u32, blake3: &[u8; 32], out: &mut Vec<u8>) {
+        let mut body = Vec::new();
+        let mut writer = Writer::new(&mut body, usize::MAX);
+        let written = writer.varint(entry.into()).and_then(|()| writer.bytes(blake3));
+        let recorded = written.and_then(|()| self.records.record(CONTENT, &body, out));
+        debug_assert!(recorded.is_ok(), "a number and a digest always fit");
+    }
+
     /// Appends the end to `out`.
     pub fn end(self, tally: Tally, out: &mut Vec<u8>) {
         let mut body = Vec::new();
@@ -147,6 +168,15 @@ pub enum Answer {
     Held(Held),
     /// Of so many entries all that is held was said.
     Looked(u32),
+    /// The same files are there already. No entry is named twice.
+    There(Range<u32>),
+    /// A file of the same size has this entry's name.
+    Content {
+        /// Which entry.
+        entry: u32,
+        /// BLAKE3 of that file.
+        blake3: [u8; 32],
+    },
     /// The end. Nothing before it was lost or changed.
     End(Tally),
 }
@@ -156,6 +186,8 @@ pub enum Answer {
 pub struct AnswerReader {
     records: RecordReader,
     strain: Option<Strain>,
+    /// The first entry that may be told of as there: nobody is told twice, so all that is told is no more than there are entries.
+    there_from: u32,
 }
 
 impl Default for AnswerReader {
@@ -167,7 +199,7 @@ impl Default for AnswerReader {
 impl AnswerReader {
     /// Expects the stream's first byte.
     pub fn new() -> Self {
-        Self { records: RecordReader::new(FAMILY), strain: None }
+        Self { records: RecordReader::new(FAMILY), strain: None, there_from: 0 }
     }
 
     /// What the transfer cost the receiver, as far as the end has said so.
@@ -193,6 +225,12 @@ impl AnswerReader {
             REFUSED => Fate::Refused,
             FAILED => Fate::Failed,
             DIFFERS => Fate::Differs,
+            THERE => {
+                let entries = read_there(body, self.there_from).ok_or(AnswerError::Malformed)?;
+                self.there_from = entries.end;
+                return Ok(Some(Answer::There(entries)));
+            }
+            CONTENT => return read_content(body).map(Some).ok_or(AnswerError::Malformed),
             HELD => return read_held(body).map(|held| Some(Answer::Held(held))).ok_or(AnswerError::Malformed),
             LOOKED => {
                 let entries = Cursor::new(body).varint().filter(|entries| *entries <= ENTRIES_MAX);
@@ -234,6 +272,21 @@ fn read_held(body: &[u8]) -> Option<Held> {
     let first = cursor.varint()?;
     let (values, rest) = cursor.rest().as_chunks::<32>();
     (!values.is_empty() && rest.is_empty()).then(|| Held { entry, first, values: values.to_vec() })
+}
+
+fn read_there(body: &[u8], from: u32) -> Option<Range<u32>> {
+    let mut cursor = Cursor::new(body);
+    let first = cursor.varint().filter(|first| *first >= from.into())?;
+    let end = cursor.varint().filter(|count| *count > 0).and_then(|count| first.checked_add(count));
+    let end = end.filter(|end| *end <= ENTRIES_MAX && cursor.remaining() == 0)?;
+    Some(u32::try_from(first).ok()?..u32::try_from(end).ok()?)
+}
+
+fn read_content(body: &[u8]) -> Option<Answer> {
+    let mut cursor = Cursor::new(body);
+    let entry = cursor.varint().filter(|entry| *entry < ENTRIES_MAX).and_then(|entry| u32::try_from(entry).ok())?;
+    let blake3 = cursor.array().filter(|_| cursor.remaining() == 0)?;
+    Some(Answer::Content { entry, blake3 })
 }
 
 fn read_end(body: &[u8]) -> Option<(Tally, Option<Strain>)> {
@@ -289,6 +342,10 @@ const HELD: u64 = 4;
 
 const LOOKED: u64 = 5;
 
+const THERE: u64 = 6;
+
+const CONTENT: u64 = 7;
+
 /// Chaining values in one record, which has 8192 bytes at most.
 const VALUES_MAX: usize = 250;
 
@@ -335,6 +392,19 @@ mod tests {
         expected.push(Answer::End(tally));
         assert_eq!(read(&stream, 1), Ok(expected.clone()));
         assert_eq!(read(&stream, 1000), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_there_is_told_once_of_each_entry() {
+        let mut stream = Vec::new();
+        let mut writer = AnswerWriter::new(&mut stream);
+        writer.there(0..3, &mut stream);
+        writer.content(3, &[9; 32], &mut stream);
+        writer.there(7..8, &mut stream);
+        let expected = vec![Answer::There(0..3), Answer::Content { entry: 3, blake3: [9; 32] }, Answer::There(7..8)];
+        assert_eq!(read(&stream, 1), Ok(expected));
+        writer.there(7..9, &mut stream);
+        assert_eq!(read(&stream, 1000), Err(AnswerError::Malformed));
     }
 
     #[test]
@@ -403,6 +473,11 @@ mod tests {
             (records(HELD, b"\x01\x00"), AnswerError::Malformed),
             (records(HELD, &[0; 33]), AnswerError::Malformed),
             (records(LOOKED, b""), AnswerError::Malformed),
+            (records(THERE, b"\x01\x00"), AnswerError::Malformed),
+            (records(THERE, b"\x01\x01\x00"), AnswerError::Malformed),
+            (records(THERE, &[0x80, 0x0f, 0xff, 0xff, 2]), AnswerError::Malformed),
+            (records(CONTENT, &[0; 32]), AnswerError::Malformed),
+            (records(CONTENT, &[0; 34]), AnswerError::Malformed),
             (records(9, b"\x01"), AnswerError::UnknownKind { kind: 9 }),
             (records(1, b""), AnswerError::Malformed),
             (records(1, &[0xff; 8]), AnswerError::Malformed),

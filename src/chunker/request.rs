@@ -4,7 +4,8 @@
 //! header            family "r", version 1                     (see the manifest's stream for records and fields)
 //! 1 wanted          length of a path, the path beneath the server's folder (none is the folder itself), and the name that it is
 //!                   to get (none: what is in it comes without)
-//! 0 end             what becomes of files that are there: 0 they stay, 1 they are replaced, 2 if they are older; fields: 1 = what
+//! 0 end             what becomes of files that are there: 0 they stay, 1 they are replaced, 2 if size or time of change differ, 4 if size or
+//!                   content do; fields: 1 = what
 //!                   becomes of what an earlier session left (one byte: 1 it is used, 2 it is removed; without the field nothing),
 //!                   2 = one byte, 1 if permissions and times are kept as the manifest says them; or
 //!                   3 those above are wanted, then 1 for folders as well, 2 for the links inside them too, or 0, and how fast: 0 bbr,
@@ -25,8 +26,17 @@ pub enum Existing {
     Keep,
     /// It is replaced.
     Replace,
-    /// It is replaced if it is older than the one that comes.
-    ReplaceOlder,
+    /// It is replaced unless it is the same: then nothing of the one that comes is wanted.
+    Update(Likeness),
+}
+
+/// What files of the same size must have in common to be taken for the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likeness {
+    /// The time of change.
+    Time,
+    /// The content.
+    Content,
 }
 
 /// What permissions and times files and folders get.
@@ -99,7 +109,8 @@ pub fn request(existing: Existing, earlier: Earlier, attributes: Attributes) -> 
     let number = match existing {
         Existing::Keep => 0,
         Existing::Replace => 1,
-        Existing::ReplaceOlder => 2,
+        Existing::Update(Likeness::Time) => 2,
+        Existing::Update(Likeness::Content) => UPDATE_BY_CONTENT,
     };
     let written = Writer::new(&mut body, usize::MAX).varint(number);
     let written = written.and_then(|()| match earlier {
@@ -176,7 +187,8 @@ fn read_end(body: &[u8], wishes: Vec<Wish>, (earlier, attributes): (&mut Earlier
     let existing = match cursor.varint()? {
         0 => Existing::Keep,
         1 => Existing::Replace,
-        2 => Existing::ReplaceOlder,
+        2 => Existing::Update(Likeness::Time),
+        UPDATE_BY_CONTENT => Existing::Update(Likeness::Content),
         WANTED_END => {
             let (is_recursive, has_links) = match cursor.varint()? {
                 0 => (false, false),
@@ -235,6 +247,9 @@ const WANTED: u64 = 1;
 /// What the end begins with when files are wanted.
 const WANTED_END: u64 = 3;
 
+/// What the end begins with when files are replaced whose content is another.
+const UPDATE_BY_CONTENT: u64 = 4;
+
 /// The number of a field.
 const EARLIER: u64 = 1;
 
@@ -247,10 +262,11 @@ mod tests {
 
     #[test]
     fn a_request_comes_back_and_what_follows_is_left() {
-        let all = [Existing::Keep, Existing::Replace, Existing::ReplaceOlder];
-        let attributes = [Attributes::Fresh, Attributes::Kept, Attributes::Kept];
-        let all = all.into_iter().zip(attributes);
-        for ((existing, attributes), earlier) in all.zip([Earlier::Ignored, Earlier::Used, Earlier::Dropped]) {
+        let updates = [Likeness::Time, Likeness::Content].map(Existing::Update);
+        let all = [[Existing::Keep, Existing::Replace], updates].into_iter().flatten();
+        let all = all.zip([Attributes::Fresh, Attributes::Kept, Attributes::Kept, Attributes::Fresh]);
+        let earlier = [Earlier::Ignored, Earlier::Used, Earlier::Dropped, Earlier::Used];
+        for ((existing, attributes), earlier) in all.zip(earlier) {
             let mut bytes = request(existing, earlier, attributes);
             let length = bytes.len();
             bytes.extend(b"rest");
@@ -306,7 +322,7 @@ mod tests {
     fn what_is_not_known_is_not_guessed() {
         for body in [
             &b"\x03"[..],
-            b"\x04",
+            b"\x05",
             b"",
             b"\x00\x01\x01\x03",
             b"\x00\x01",

@@ -7,7 +7,7 @@ use crate::app::copy::{CopyPlan, check_target, copy};
 use crate::app::get::{GetPlan, Place, get, place};
 use crate::app::send::{Extent, SendPlan, rehearse, send};
 use crate::app::{TIMEOUT, WINDOWED_TIMEOUT, exit};
-use crate::chunker::request::{Attributes, Existing};
+use crate::chunker::request::{Attributes, Existing, Likeness};
 use crate::chunker::wanted::Pace;
 use crate::io::events::{Note, Report};
 use crate::io::qlog::{Format, QlogWriter, Vantage};
@@ -163,12 +163,17 @@ impl Client {
             qlog,
             plot: self.plot.clone(),
             extent: Extent {
-                attributes: self.attributes,
+                attributes: self.kept(),
                 links: self.links,
                 exclude: Exclude::new(self.exclude.clone()),
                 limit: self.limit.clone(),
             },
         })
+    }
+
+    /// An update goes by the times that the one before has kept.
+    fn kept(&self) -> Attributes {
+        if matches!(self.existing, Existing::Update(_)) { Attributes::Kept } else { self.attributes }
     }
 
     /// Works where it can be cancelled, and sums up what was told.
@@ -208,7 +213,7 @@ impl Client {
     fn windowed_options(&self) -> impl Iterator<Item = &'static str> {
         let both = [
             (self.recursive, "-r"),
-            (self.existing != Existing::Keep, "--overwrite"),
+            (self.existing == Existing::Replace, "--overwrite"),
             (self.links, "--links"),
             (self.attributes != Attributes::Fresh, "--preserve"),
             (self.sha256, "--sha256"),
@@ -222,6 +227,8 @@ impl Client {
     fn sending_options(&self) -> impl Iterator<Item = &'static str> {
         let sending = [
             (self.plot.is_some(), "--plot"),
+            (self.existing == Existing::Update(Likeness::Time), "--update"),
+            (self.existing == Existing::Update(Likeness::Content), "--checksum"),
             (!self.exclude.is_empty(), "--exclude"),
             (self.limit.is_some(), "--limit"),
         ];

@@ -317,7 +317,9 @@ pub fn sentence(note: &Note) -> Option<String> {
 fn finished_sentence(finished: &Finished) -> String {
     let Finished { peer, name, bytes: size, seconds, sha256, retransmissions, duplicates, replaced, .. } = finished;
     let peer = peer.map(|peer| format!("{peer}: ")).unwrap_or_default();
-    let rate = rate(*size, *seconds);
+    // What was there already did not come over the wire.
+    let resumed = finished.windowed.as_ref().map_or(0, |windowed| windowed.resumed);
+    let rate = rate(size.saturating_sub(resumed), *seconds);
     // One chunk a round trip is all that stop-and-wait can do; it explains the rate.
     let bound = match (finished.bound, finished.chunk, finished.rtt_ms) {
         (Some(bound), Some(chunk), Some(rtt)) => {
@@ -383,4 +385,24 @@ fn rate(size: u64, seconds: f64) -> String {
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for the eye")]
 pub fn per_second(size: u64, seconds: f64) -> u64 {
     if seconds > 0.0 { (size as f64 / seconds) as u64 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_counts_what_was_sent_and_not_what_was_there() {
+        let windowed = WindowedNote { files: 2, missing: 0, resumed: 75_000_000, there: 38, blake3: None, path: None };
+        let finished = Finished {
+            name: "t".into(),
+            bytes: 100_000_000,
+            seconds: 5.0,
+            windowed: Some(windowed),
+            ..Finished::default()
+        };
+        let expected = "t: 100000000 bytes = 100.00 MB in 5.00 s (5.00 MB/s), 2 files, 38 files were there already, \
+                        resumed 75.00 MB of 100.00 MB, verified";
+        assert_eq!(finished_sentence(&finished), expected);
+    }
 }

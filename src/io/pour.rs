@@ -205,7 +205,7 @@ impl Work {
         }
         let blake3 = (tally.placed == 1).then_some(blake3);
         told.push(Answer::Say(std::mem::take(&mut self.said)));
-        told.push(Answer::Done { tally, bytes: self.written, blake3, resumed: 0 });
+        told.push(Answer::Done { tally, bytes: self.written, blake3, resumed: 0, there: 0 });
         Ok(())
     }
 }
@@ -285,7 +285,7 @@ mod tests {
         assert!(told.contains(&Answer::Placed { path: "a".into(), bytes: 9, sha256 }));
         let tally = Tally { placed: 1, ..Tally::default() };
         let blake3 = Some(blake3::hash(b"onetwosix").into());
-        assert_eq!(told.last(), Some(&Answer::Done { tally, bytes: 9, blake3, resumed: 0 }));
+        assert_eq!(told.last(), Some(&Answer::Done { tally, bytes: 9, blake3, resumed: 0, there: 0 }));
     }
 
     #[test]
@@ -308,6 +308,9 @@ mod tests {
         let (mut work, _) = self::work("a");
         let mut told = Vec::new();
         work.carry_out(Order::Listing(listing(&[], 0, &read(b""))), &mut told).expect("a listing");
-        assert_eq!(told.last(), Some(&Answer::Done { tally: Tally::default(), bytes: 0, blake3: None, resumed: 0 }));
+        assert_eq!(
+            told.last(),
+            Some(&Answer::Done { tally: Tally::default(), bytes: 0, blake3: None, resumed: 0, there: 0 })
+        );
     }
 }

@@ -640,7 +640,7 @@ mod tests {
 
     #[test]
     fn holes_are_told_of_and_neither_read_nor_sent() {
-        use crate::chunker::groups::{GROUP, OFFERED_MAX};
+        use crate::chunker::groups::GROUP;
         use crate::chunker::request::Earlier;
         use std::os::unix::fs::FileExt as _;
         let root = folder(&[("small", b"1")]);
@@ -653,7 +653,7 @@ mod tests {
         file.write_all_at(&[8; 10], 200 * GROUP - 5).expect("our file");
         for sha256 in [false, true] {
             let (wake, woken) = channel();
-            let resumption = Resumption { earlier: Earlier::Used, memory: None, held_max: OFFERED_MAX };
+            let resumption = Resumption { earlier: Earlier::Used, memory: None, ..Resumption::default() };
             let sources = gather(&[root.path().join("small"), path.clone()], "");
             let mut ahead =
                 sources.resume(sha256, resumption, move || wake.send(()).unwrap_or_default()).expect("a thread");

@@ -1,9 +1,12 @@
 //! Threads that bring the trees of windowed transfers to rest, so that the socket thread never waits for a disk.
 
+mod answer;
 mod job;
+mod words;
 
-pub use job::{Answer, Contents};
+pub use answer::{Answer, Contents};
 
+use super::clock;
 use super::gauge::Gauge;
 use super::store::Store;
 use super::store::tree::Peer;
@@ -12,13 +15,14 @@ use crate::chunker::request::{Attributes, Existing};
 use crate::chunker::wanted::Wanted;
 use crate::session::windowed::gather::Block;
 use job::Job;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// The disk's side of windowed transfers. Orders of one transfer stay in order.
 ///
@@ -99,7 +103,15 @@ impl Trees {
         for number in 0..LANES {
             let (orders_in, orders) = channel();
             let (store, answers, waker) = (Arc::clone(store), answers_in.clone(), waker.clone());
-            let lane = Lane { store, jobs: HashMap::new(), answers, waker, gauge: gauge.clone() };
+            let lane = Lane {
+                store,
+                jobs: HashMap::new(),
+                busy: VecDeque::new(),
+                placed: clock::now(),
+                answers,
+                waker,
+                gauge: gauge.clone(),
+            };
             let thread = std::thread::Builder::new().name(format!("tree {number}")).spawn(move || lane.run(&orders))?;
             trees.lanes.push(orders_in);
             trees.threads.push(thread);
@@ -135,6 +147,11 @@ struct Lane {
     store: Arc<Store>,
     /// `None` for one that came to nothing: what still comes for it is dropped.
     jobs: HashMap<u64, Option<Job>>,
+    /// Those with something to do besides what comes (holes to make, files that are there to compare): a little after each order, and
+    /// whenever there is none.
+    busy: VecDeque<u64>,
+    /// When it was last looked whether files are to be placed.
+    placed: Instant,
     answers: Sender<(u64, Answer)>,
     waker: Waker,
     gauge: Gauge,
@@ -143,18 +160,14 @@ struct Lane {
 impl Lane {
     fn run(mut self, orders: &Receiver<(u64, Order)>) {
         loop {
-            // What a transfer has to do besides goes on between the orders, a little at a time.
-            let busy = self.jobs.iter().find(|(_, job)| job.as_ref().is_some_and(Job::is_busy)).map(|(id, _)| *id);
-            let order = match busy {
-                None => orders.recv().map(Some).map_err(|_| TryRecvError::Disconnected),
-                Some(_) => orders.try_recv().map(Some),
+            let is_told = match self.next(orders) {
+                Ok((id, order)) => self.attempt(id, |lane| lane.carry_out(id, order)),
+                Err(RecvTimeoutError::Timeout) => true,
+                Err(RecvTimeoutError::Disconnected) => break,
             };
-            let is_open = match order {
-                Ok(Some((id, order))) => self.answer(id, |lane| lane.carry_out(id, order)),
-                Ok(None) | Err(TryRecvError::Empty) => true,
-                Err(TryRecvError::Disconnected) => break,
-            };
-            if !is_open || !busy.is_none_or(|id| self.answer(id, |lane| lane.work(id))) {
+            let busy = self.busy.pop_front();
+            let is_told = is_told && busy.is_none_or(|id| self.attempt(id, |lane| lane.work(id)));
+            if !is_told || !self.place() {
                 return;
             }
         }
@@ -163,10 +176,43 @@ impl Lane {
         }
     }
 
-    /// Does something for a transfer and tells what it comes to; says whether somebody still wants to know.
-    fn answer(&mut self, id: u64, act: impl FnOnce(&mut Self) -> Vec<Answer>) -> bool {
+    /// Waits for an order, unless there is something else to do.
+    fn next(&self, orders: &Receiver<(u64, Order)>) -> Result<(u64, Order), RecvTimeoutError> {
+        let is_unsettled = || self.jobs.values().flatten().any(Job::is_unsettled);
+        match self.busy.is_empty() {
+            false => orders.recv_timeout(Duration::ZERO),
+            true if is_unsettled() => orders.recv_timeout(LOOK_EVERY),
+            true => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    /// What waits for its name, and has waited long, gets it; false if nobody is there to be told.
+    fn place(&mut self) -> bool {
+        let now = clock::now();
+        if now.saturating_duration_since(self.placed) < LOOK_EVERY {
+            return true;
+        }
+        self.placed = now;
+        let unsettled: Vec<u64> = self
+            .jobs
+            .iter()
+            .filter_map(|(id, job)| job.as_ref().filter(|job| job.is_unsettled()).map(|_| *id))
+            .collect();
+        unsettled.into_iter().all(|id| {
+            self.attempt(id, |lane| {
+                let mut answers = Vec::new();
+                if let Some(Some(job)) = lane.jobs.get_mut(&id) {
+                    job.place(&mut answers);
+                }
+                answers
+            })
+        })
+    }
+
+    /// Works for one transfer and tells what came of it; false if nobody is there to be told.
+    fn attempt(&mut self, id: u64, work: impl FnOnce(&mut Self) -> Vec<Answer>) -> bool {
         // A panic over one transfer must not leave the others of this lane without answers.
-        let done = catch_unwind(AssertUnwindSafe(|| act(self)));
+        let done = catch_unwind(AssertUnwindSafe(|| work(self)));
         let answers = done.unwrap_or_else(|_| {
             self.jobs.insert(id, None);
             vec![Answer::Broken("the server stumbled over this transfer; tell its operator".into())]
@@ -174,17 +220,22 @@ impl Lane {
         if answers.is_empty() {
             return true;
         }
-        let is_gone = answers.into_iter().any(|answer| self.answers.send((id, answer)).is_err());
+        let gone = answers.into_iter().any(|answer| self.answers.send((id, answer)).is_err());
         self.waker.wake();
-        !is_gone
+        !gone
     }
 
+    /// Does a little of what there is to do for a transfer besides its orders; another one's turn comes after it.
     fn work(&mut self, id: u64) -> Vec<Answer> {
         let mut answers = Vec::new();
         let Some(job) = self.jobs.get_mut(&id).and_then(Option::as_mut) else { return answers };
-        if let Err(reason) = job.work(&mut answers) {
-            self.jobs.insert(id, None);
-            answers.push(Answer::Broken(reason));
+        match job.work(&mut answers) {
+            Ok(()) if job.is_busy() => self.busy.push_back(id),
+            Ok(()) => {}
+            Err(reason) => {
+                self.jobs.insert(id, None);
+                answers.push(Answer::Broken(reason));
+            }
         }
         answers
     }
@@ -214,6 +265,10 @@ impl Lane {
             }
             (Order::Expect(_) | Order::Begin(_), _) | (_, None) => Ok(()),
         };
+        let is_busy = self.jobs.get(&id).is_some_and(|job| job.as_ref().is_some_and(Job::is_busy));
+        if is_busy && !self.busy.contains(&id) {
+            self.busy.push_back(id);
+        }
         if let Err(reason) = result {
             self.jobs.insert(id, None);
             answers.push(Answer::Broken(reason));
@@ -221,6 +276,9 @@ impl Lane {
         answers
     }
 }
+
+/// How often it is looked whether files have waited for long.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// As many as for the lab's transfers, and for the same reason: one slow disk operation does not hold up everybody.
 const LANES: usize = 4;

@@ -31,5 +31,6 @@ mod resuming;
 mod resuming_gets;
 mod serving;
 mod settings;
+mod updating;
 mod windowed;
 mod windowed_ends;

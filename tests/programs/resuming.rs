@@ -37,7 +37,7 @@ pub fn resumed(finished: &Value) -> u64 {
 }
 
 /// A server where another one was.
-fn server_again(pair: &Pair, address: SocketAddr) -> Program {
+pub fn server_again(pair: &Pair, address: SocketAddr) -> Program {
     let (port, keys) = (address.port().to_string(), pair.keys.at("server"));
     let mut server = Program::start(
         SERVER,

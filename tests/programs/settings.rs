@@ -125,7 +125,10 @@ fn what_makes_no_sense_in_the_file_is_said_with_its_line_and_what_is_allowed() {
     let cases = [
         ("timeout = \n", "line 1: this is no TOML"),
         ("\ntimout = 3\n", "line 2: \"timout\" is no setting of the top; settings there are allow-get, "),
-        ("[client]\nroot = \"x\"\n", "line 2: \"root\" is no setting of [client]; settings there are congestion, "),
+        (
+            "[client]\nroot = \"x\"\n",
+            "line 2: \"root\" is no setting of [client]; settings there are checksum, congestion, ",
+        ),
         (
             "[clinet]\nmode = \"lab\"\n",
             "line 1: [clinet] is no section; sections are [client], [server] and [host.NAME]",

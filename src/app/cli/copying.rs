@@ -2,6 +2,7 @@
 
 use super::common::{HELP, RecordArgs, Speech, SpellingArg, seconds};
 use super::extent::ExtentArgs;
+use crate::chunker::request::{Existing, Likeness};
 use crate::session::congestion::Choice;
 use clap::{Args, Parser, ValueEnum};
 use std::path::PathBuf;
@@ -64,6 +65,13 @@ pub struct WindowedArgs {
     /// Replace files that exist there (with --get, here); otherwise they are refused.
     #[arg(long)]
     pub overwrite: bool,
+    /// Send only what is not there: a file of the same size and time of change is left alone, another one is replaced. Implies --preserve, since
+    /// the next --update goes by the times.
+    #[arg(long, conflicts_with = "overwrite")]
+    pub update: bool,
+    /// The same by size and content, which both sides read: --update --checksum, and alone it means both.
+    #[arg(long, conflicts_with = "overwrite")]
+    pub checksum: bool,
     /// Begin anew where an earlier try was interrupted: what it left there (with --get, here) is removed, and everything is sent.
     #[arg(long)]
     pub restart: bool,
@@ -87,12 +95,24 @@ pub struct WindowedArgs {
 }
 
 impl WindowedArgs {
+    /// What becomes of files that are there.
+    pub fn existing(&self) -> Existing {
+        match (self.overwrite, self.update, self.checksum) {
+            (true, ..) => Existing::Replace,
+            (_, _, true) => Existing::Update(Likeness::Content),
+            (_, true, _) => Existing::Update(Likeness::Time),
+            _ => Existing::Keep,
+        }
+    }
+
     /// Those of these options that were used.
     pub fn used(&self) -> impl Iterator<Item = &'static str> {
         let all = [
             (self.get, "--get"),
             (self.recursive, "-r"),
             (self.overwrite, "--overwrite"),
+            (self.update, "--update"),
+            (self.checksum, "--checksum"),
             (self.restart, "--restart"),
             (self.sha256, "--sha256"),
             (self.congestion != Choice::Bbr, "--congestion"),

@@ -3,14 +3,14 @@
 use super::balance::Balance;
 use super::looks::Looks;
 use super::memory::PathMemory;
-use super::outset::{Beginning, Identity, Named, SendPlan, fail, name_again, random};
+use super::outset::{Beginning, Identity, Named, SendPlan, fail, identity, name_again, random};
 use super::{Attempt, Sending, Why};
 use crate::app::contact::patience::Patience;
 use crate::app::contact::silence::Silence;
 use crate::app::exit;
 use crate::chunker::answers::AnswerReader;
 use crate::chunker::groups::OFFERED_MAX;
-use crate::chunker::request::Earlier;
+use crate::chunker::request::{Earlier, Existing};
 use crate::io::clock;
 use crate::io::driver;
 use crate::io::events::windowed::UploadNote;
@@ -148,7 +148,12 @@ fn feed(plan: &SendPlan, sources: Sources, is_tried: bool, wire: &Wire) -> io::R
         (false, true) => (Earlier::Dropped, Earlier::Dropped),
         (false, false) => (Earlier::Used, Earlier::Used),
     };
-    let resumption = Resumption { earlier, memory: Memory::open(plan.config_dir.as_deref()), held_max: OFFERED_MAX };
+    let memory = Memory::open(plan.config_dir.as_deref());
+    let trial = memory.as_ref().filter(|_| plan.is_many()).map(|memory| memory.try_again(&identity(plan)));
+    let was_tried = is_tried || trial.as_ref().is_some_and(|(was_tried, _)| *was_tried && !plan.restart);
+    let awaits = was_tried || matches!(plan.existing, Existing::Update(_));
+    let trial = trial.map(|(_, path)| path);
+    let resumption = Resumption { earlier, memory, held_max: OFFERED_MAX, awaits, trial };
     let ahead = sources.resume(plan.sha256, resumption, move || waker.wake())?;
     Ok(Feed::new(ahead, plan.existing, asked, plan.extent.attributes))
 }

@@ -6,7 +6,9 @@ use crate::chunker::digests::FileDigest;
 use crate::chunker::manifest::Kind;
 use crate::io::sources::Found;
 use crate::name::Printable;
+use crate::ranges::RangeSet;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// The counts, and the first reason of each kind.
 #[derive(Debug, Default)]
@@ -26,6 +28,9 @@ pub(super) struct Balance {
     digests: Option<([u8; 32], Option<[u8; 32]>)>,
     /// The last entry whose digest came.
     reached: Option<u32>,
+    /// Files that the server has already, and those of them that are not read yet, or not known to be.
+    there: u64,
+    there_ahead: RangeSet,
     /// What this side could not or would not send, and the first reason.
     kept_back: u64,
     own_reason: Option<String>,
@@ -73,7 +78,11 @@ impl Balance {
         path: impl FnOnce() -> String,
     ) -> Option<String> {
         self.reached = Some(entry);
+        let is_there = self.there_ahead.contains(entry.into());
+        self.there_ahead.remove(0..u64::from(entry) + 1);
         match digest {
+            // It was read before we knew.
+            FileDigest::Read { .. } if is_there => None,
             FileDigest::Read { size, blake3, sha256 } => {
                 self.files += 1;
                 self.read = self.read.saturating_add(size);
@@ -88,6 +97,29 @@ impl Balance {
                 Some(self.keep_back(format!("{}: {reason}; copy it again", Printable(&path()))))
             }
         }
+    }
+
+    /// The server has the files of these entries; `size_of` says how many bytes one of them has.
+    pub(super) fn on_there(&mut self, entries: Range<u32>, mut size_of: impl FnMut(u32) -> u64) {
+        self.there = self.there.saturating_add(entries.len() as u64);
+        let ahead = self.reached.map_or(0, |reached| reached.saturating_add(1)).clamp(entries.start, entries.end);
+        for entry in entries.start..ahead {
+            // It was read for nothing.
+            self.files = self.files.saturating_sub(1);
+            self.read = self.read.saturating_sub(size_of(entry));
+            self.digests = None;
+        }
+        self.there_ahead.insert(ahead.into()..entries.end.into());
+    }
+
+    /// A file was read, and the server has the same.
+    pub(super) fn on_same(&mut self, entry: u32) {
+        (self.reached, self.there) = (Some(entry), self.there + 1);
+    }
+
+    /// Files that the server has already.
+    pub(super) fn there(&self) -> u64 {
+        self.there
     }
 
     /// There are bytes up to this offset.
@@ -239,6 +271,21 @@ mod tests {
         balance.on_spoiled("f changed while it was read".into());
         let verdict = ("not copied: f changed while it was read".into(), exit::LOCAL_FILE);
         assert_eq!(balance.verdict(), Some(verdict));
+    }
+
+    #[test]
+    fn what_is_there_already_counts_apart_whenever_that_is_known() {
+        let read = |size| FileDigest::Read { size, blake3: [7; 32], sha256: None };
+        let mut balance = Balance::default();
+        balance.on_digest(0, read(100), String::new);
+        balance.on_digest(1, read(30), String::new);
+        // Of the second it comes too late, of the third while its digest is on the way, of the last in time.
+        balance.on_there(1..4, |_| 30);
+        balance.on_digest(2, read(5), String::new);
+        balance.on_digest(3, FileDigest::Skipped, String::new);
+        balance.on_same(4);
+        balance.on_tally(Tally { placed: 1, refused: 0, failed: 0 });
+        assert_eq!((balance.copied(), balance.there(), balance.missing(), balance.verdict()), (100, 4, 0, None));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::session::handshake::{Opening, PrivateKey};
 use crate::session::stop_and_wait::Invitation;
 use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -136,6 +137,15 @@ pub(super) struct Beginning {
     pub(super) chosen: Option<usize>,
     pub(super) rtt: Option<Duration>,
     pub(super) began: Instant,
+}
+
+/// What makes a command the same as one that was given before.
+pub(super) fn identity(plan: &SendPlan) -> Vec<Vec<u8>> {
+    let mut parts = vec![plan.target.clone().into_bytes(), plan.destination.clone().into_bytes()];
+    // Where there is no folder that we are in, a path is as good as it is.
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    parts.extend(plan.sources.iter().map(|path| absolute(path).into_os_string().into_vec()));
+    parts
 }
 
 /// Who we are, and where the keys of others are.

@@ -116,7 +116,12 @@ impl Giving {
         };
         let waker = self.waker.clone();
         // What it holds is compared with what is read again: to remember what many get would have no end.
-        let resumption = Resumption { earlier: wanted.earlier, memory: None, held_max: OFFERED_TO_SERVER_MAX };
+        let resumption = Resumption {
+            earlier: wanted.earlier,
+            memory: None,
+            held_max: OFFERED_TO_SERVER_MAX,
+            ..Resumption::default()
+        };
         let ahead = Sources::beneath(&self.store, wanted.clone()).resume(false, resumption, move || waker.wake())?;
         let gift = Gift::new(Feed::asked_for(ahead), (known.client, wanted), choice);
         let (supply, mut word) = (Box::new(gift.feed.clone()), Vec::new());
@@ -155,6 +160,8 @@ impl Giving {
             match gift.answers.next(&mut rest) {
                 Ok(Some(Answer::Held(held))) => gift.feed.lock().handle_held(held),
                 Ok(Some(Answer::Looked(entries))) => gift.feed.lock().handle_looked(entries),
+                // Nobody who gets files asks for an update.
+                Ok(Some(Answer::There(_) | Answer::Content { .. })) => {}
                 Ok(None) => return,
                 Ok(Some(Answer::End(tally))) => gift.tally = tally,
                 Ok(Some(Answer::Objection(objection))) => {
@@ -213,7 +220,7 @@ impl Giving {
             retransmissions: counts.lost,
             duplicates: counts.spurious,
             rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
-            windowed: Some(WindowedNote { files: gift.tally.placed, missing, blake3: None, resumed, path }),
+            windowed: Some(WindowedNote { files: gift.tally.placed, missing, blake3: None, resumed, there: 0, path }),
             ..Finished::default()
         })))?;
         Ok(true)

@@ -198,9 +198,9 @@ impl Unloading {
                 });
             }
             Answer::Objection { name, reason, .. } => self.tell_objection(id, (name, reason), report, now)?,
-            Answer::Done { tally, bytes, blake3, resumed } => {
+            Answer::Done { tally, bytes, blake3, resumed, there } => {
                 harbour.handle_done(id, now);
-                self.tell_done(id, tally, (bytes, blake3, resumed), report, now)?;
+                self.tell_done(id, (tally, there), (bytes, blake3, resumed), report, now)?;
             }
             Answer::Broken(reason) => {
                 harbour.with(id, now, |reception| reception.handle_abort(PROTOCOL_VIOLATION, &reason));
@@ -246,7 +246,7 @@ impl Unloading {
     fn tell_done(
         &mut self,
         id: u64,
-        tally: Tally,
+        (tally, there): (Tally, u64),
         (bytes, blake3, resumed): (u64, Option<[u8; 32]>, u64),
         report: &mut dyn Report,
         now: Instant,
@@ -254,7 +254,7 @@ impl Unloading {
         let Some(known) = self.transfers.get_mut(&id) else { return Ok(()) };
         known.is_done = true;
         let missing = tally.refused.saturating_add(tally.failed);
-        if tally.placed == 0 && missing > 0 {
+        if tally.placed == 0 && there == 0 && missing > 0 {
             let (name, peer, reason) = (known.name(), Some(known.peer), NOTHING_TAKEN.into());
             return report.note(&Note::Failed { id: shown(id), peer, name, reason, exit_code: None });
         }
@@ -268,7 +268,7 @@ impl Unloading {
             seconds: now.saturating_duration_since(known.began).as_secs_f64(),
             mode: "windowed",
             verified: true,
-            windowed: Some(WindowedNote { files: tally.placed, missing, blake3, resumed, path: None }),
+            windowed: Some(WindowedNote { files: tally.placed, missing, blake3, resumed, there, path: None }),
             ..Finished::default()
         })))
     }

@@ -59,7 +59,7 @@ impl Target {
     }
 
     /// As bytes that stand for themselves.
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 

@@ -143,6 +143,8 @@ pub struct WindowedNote {
     pub missing: u64,
     /// Bytes that were there from an earlier session, and were not sent again.
     pub resumed: u64,
+    /// Files besides those that were there already: none of their bytes was sent.
+    pub there: u64,
     /// BLAKE3 of the content in hexadecimal, of a single file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blake3: Option<String>,
@@ -210,6 +212,10 @@ impl WindowedNote {
             1 => String::new(),
             files => format!(", {files} files"),
         };
+        if self.there > 0 {
+            let (there, verb) = (self.there, if self.there == 1 { "was" } else { "were" });
+            text += &format!(", {there} file{} {verb} there already", plural(there));
+        }
         if self.resumed > 0 {
             text += &format!(", resumed {} of {}", DecimalBytes(self.resumed), DecimalBytes(bytes));
         }

@@ -138,6 +138,21 @@ impl Feed {
         self.ahead.handle_looked(entries);
     }
 
+    /// The receiver has the files of these entries. Gives which of the bytes that were told of will not be sent any more.
+    pub fn handle_there(&mut self, entries: Range<u32>) -> Option<Range<u64>> {
+        self.ahead.handle_there(entries)
+    }
+
+    /// The receiver has a file with this digest where an entry is to be.
+    pub fn handle_content(&mut self, entry: u32, blake3: [u8; 32]) {
+        self.ahead.handle_content(entry, blake3);
+    }
+
+    /// Whether an entry whose digest came just now is the same there, and was not sent.
+    pub fn take_same(&mut self, entry: u32) -> bool {
+        self.ahead.take_same(entry)
+    }
+
     /// Bytes that the receiver had, and that are not sent again.
     pub fn resumed(&self) -> u64 {
         self.ahead.resumed()

@@ -56,6 +56,19 @@ impl Memory {
         Some(Remembered { path, journal, was_there, was_tried })
     }
 
+    /// Whether a copy that is made of these parts was begun before and not completed, as is to be remembered of this one from now on; and where.
+    pub fn try_again(&self, parts: &[Vec<u8>]) -> (bool, PathBuf) {
+        let stem: String = owner(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+            .iter()
+            .take(16)
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        let path = self.folder.join(format!("{stem}.tree"));
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let was_tried = made.is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists);
+        (was_tried, path)
+    }
+
     /// Removes what was not used for a week.
     fn sweep(&self) {
         let now = Duration::from_micros(clock::microseconds_since_1970());

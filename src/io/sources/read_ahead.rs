@@ -5,6 +5,7 @@
 
 mod ahead;
 mod board;
+mod comparing;
 mod hashes;
 mod holes;
 mod resuming;
@@ -49,6 +50,7 @@ impl ReadAhead {
         wake: Box<dyn Fn() + Send + Sync>,
     ) -> io::Result<Self> {
         let (board, held_max) = (Arc::new(Board::new(wake)), resumption.held_max);
+        board.lock().remembered.extend(resumption.trial.clone());
         let ahead = Ahead {
             reader: Reader::new(Arc::clone(&catalogue)),
             catalogue: Arc::clone(&catalogue),
@@ -160,6 +162,7 @@ impl ReadAhead {
     pub fn behind(&self) -> Limit {
         let state = self.board.lock();
         match (state.pace.is_laborious(), state.pulled) {
+            _ if state.hears => Limit::PeerDisk,
             (true, _) => Limit::Processor,
             (false, Some(_)) => Limit::Input,
             (false, None) => Limit::Disk,

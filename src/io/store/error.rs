@@ -105,7 +105,7 @@ impl StoreError {
             | Cause::Link(_)
             | Cause::ThroughLink
             | Cause::Unsafe(_) => ErrorKind::Refused,
-            Cause::Exists | Cause::Kept | Cause::NotOlder => ErrorKind::Exists,
+            Cause::Exists | Cause::Kept => ErrorKind::Exists,
             Cause::Differs => ErrorKind::Differs,
             Cause::Withdrawn { .. } | Cause::Skipped | Cause::TakenOver => ErrorKind::Withdrawn,
             Cause::NoSpace { .. } | Cause::Full(_) => ErrorKind::NoSpace,
@@ -152,10 +152,8 @@ pub(super) enum Cause {
     NotAFile,
     #[error("exists here and is never replaced; choose another name")]
     Exists,
-    #[error("exists here; --overwrite replaces it")]
+    #[error("exists here; --overwrite replaces it, --update if it differs")]
     Kept,
-    #[error("is here already and is not older; nothing is to be done")]
-    NotOlder,
     #[error("is a link that {0}")]
     Link(TargetError),
     #[error("goes into a folder that is a link or a file here; no link is made there")]

@@ -1,7 +1,7 @@
-//! Unfinished files that could be resumed, and that nobody has come back for.
+//! Unfinished files that could be resumed, and what unfinished transfers have placed, when nobody has come back for it.
 
 use super::error::Operation;
-use super::tree::{JOURNAL_SUFFIX, PARTIAL_SUFFIX};
+use super::tree::{JOURNAL_SUFFIX, PARTIAL_SUFFIX, RECEIPTS_SUFFIX};
 use super::{Store, clock};
 use crate::name::TEMPORARY_PREFIX;
 use cap_std::fs::Dir;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 impl Store {
-    /// Removes an unfinished file, or its journal, when nothing was written to it for [`KEPT`].
+    /// Removes an unfinished file, its journal, or the receipts of a transfer, when nothing was written to it for [`KEPT`].
     pub(super) fn sweep_old(&self, folder: &Dir, name: &str) -> io::Result<()> {
         let Some(stem) = stem(name) else { return Ok(()) };
         let metadata = folder.symlink_metadata(name)?;
@@ -32,20 +32,20 @@ impl Store {
     }
 }
 
-/// Whether a folder has, or may have, an unfinished file that could be resumed, whoever sent it. A folder too crowded to be looked
+/// Whether a folder has, or may have, an unfinished file that could be resumed, or receipts of an unfinished transfer, whoever sent it. A folder too crowded to be looked
 /// through may have one.
 pub fn may_hold_unfinished(folder: &Path) -> bool {
     let Ok(entries) = fs::read_dir(folder) else { return false };
     let is_one = |entry: &fs::DirEntry| {
         let name = entry.file_name();
-        name.to_str().is_some_and(|name| name.ends_with(PARTIAL_SUFFIX) && stem(name).is_some())
+        name.to_str().is_some_and(|name| !name.ends_with(JOURNAL_SUFFIX) && stem(name).is_some())
     };
     (0..).zip(entries).any(|(number, entry)| number >= LOOKED_AT || entry.as_ref().is_ok_and(is_one))
 }
 
-/// What the names of an unfinished file and of its journal begin with; `None` for any other.
+/// What the names of such files begin with; `None` for any other.
 fn stem(name: &str) -> Option<&str> {
-    let stem = name.strip_suffix(PARTIAL_SUFFIX).or_else(|| name.strip_suffix(JOURNAL_SUFFIX))?;
+    let stem = [PARTIAL_SUFFIX, JOURNAL_SUFFIX, RECEIPTS_SUFFIX].iter().find_map(|end| name.strip_suffix(end))?;
     let digits = stem.strip_prefix(TEMPORARY_PREFIX)?;
     let is_ours = digits.len() == 32 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     is_ours.then_some(stem)

@@ -5,7 +5,7 @@ use std::{
     io,
 };
 
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, Metadata};
 use rustix::{
     fs::{AtFlags, Mode, OFlags, RenameFlags, linkat, openat, renameat, renameat_with},
     io::Errno,
@@ -62,6 +62,11 @@ impl Part {
             opened => Ok(Some(File::from(opened?))),
         };
         self.place.attempt(Operation::Open, open)
+    }
+
+    /// What is known of it.
+    pub(super) fn metadata(&self) -> io::Result<Metadata> {
+        self.place.folder.symlink_metadata(self.temporary.as_deref().unwrap_or_default())
     }
 
     /// Leaves it where it is, to be adopted again.

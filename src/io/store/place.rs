@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, sync::Arc};
 
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, Metadata};
 use rustix::{
     fs::{Mode, OFlags, fstatvfs, fsync, openat},
     io::{Errno, retry_on_intr},
@@ -58,9 +58,14 @@ impl Place {
 
     /// The size of the file that has the name; an error if something else has it.
     pub(super) fn existing(&self) -> Result<Option<u64>, StoreError> {
+        self.found().map(|found| found.map(|found| found.len()))
+    }
+
+    /// What is known of the file that has the name; an error if something else has it.
+    pub(super) fn found(&self) -> Result<Option<Metadata>, StoreError> {
         let found = self.try_to(Operation::Look, || self.folder.symlink_metadata(&self.target));
         match found {
-            Ok(found) if found.is_file() => Ok(Some(found.len())),
+            Ok(found) if found.is_file() => Ok(Some(found)),
             Ok(_) => Err(self.error(Cause::NotAFile)),
             Err(reason) if reason.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(reason) => Err(self.error(Cause::of(Operation::Look, reason))),

@@ -8,7 +8,9 @@
 //! are closed, and one locked file guards them all (see `guard`).
 
 mod admission;
+mod comparing;
 mod durability;
+mod earlier;
 mod event;
 mod files;
 mod folders;
@@ -19,16 +21,20 @@ mod judging;
 mod links;
 mod partials;
 mod publishing;
+mod receipts;
 mod resuming;
 mod roster;
 mod slices;
 mod space;
+mod standing;
 
 pub use event::{Event, Outcome, TreeError, Untaken};
 pub(super) use partials::{Claim, JOURNAL_SUFFIX, PARTIAL_SUFFIX};
+pub(super) use receipts::RECEIPTS_SUFFIX;
 pub use resuming::{Groups, Peer};
 
 use self::{
+    comparing::Comparison,
     files::Files,
     holes::Holes,
     publishing::Verified,
@@ -57,6 +63,9 @@ pub struct Tree {
     received: RangeSet,
     offers: Offers,
     holes: Holes,
+    comparison: Comparison,
+    /// Files that were there already, and their bytes.
+    there: (u64, u64),
     /// The entry that the next digest is of, unless it has none.
     next_digest: u32,
     /// Files that may still be placed.
@@ -81,6 +90,8 @@ impl Tree {
             received: RangeSet::new(),
             offers: Offers::default(),
             holes: Holes::default(),
+            comparison: Comparison::default(),
+            there: (0, 0),
             next_digest: 0,
             undecided: 0,
             outcome: Outcome::default(),
@@ -130,7 +141,11 @@ impl Tree {
             let Some(digest) = digest else { break };
             let Some(entry) = next else { return Err(TreeError::TooManyDigests) };
             self.next_digest = entry.saturating_add(1);
-            if matches!(digest, FileDigest::Read { .. }) {
+            if let FileDigest::Read { size, blake3, .. } = &digest {
+                if self.is_same(entry, *size, blake3) {
+                    self.stay(entry);
+                    continue;
+                }
                 self.close_offer(entry);
             }
             self.judge(entry, digest)?;
@@ -191,47 +206,6 @@ impl Tree {
         }
     }
 
-    /// The bytes of the space that are there, or were dropped because nobody wants them.
-    pub fn received(&self) -> &RangeSet {
-        &self.received
-    }
-
-    /// How far the manifest, as far as it came, has named the byte space.
-    pub fn known(&self) -> u64 {
-        self.files.roster.layout.reach()
-    }
-
-    /// Whether no other file may begin before one of those that have begun is complete.
-    pub fn is_crowded(&self) -> bool {
-        self.files.is_full()
-    }
-
-    /// Whether the manifest is complete.
-    pub fn is_listed(&self) -> bool {
-        self.manifest.ended
-    }
-
-    /// Where the byte space ends, once that is known.
-    pub fn end(&self) -> Option<u64> {
-        let layout = &self.files.roster.layout;
-        (self.manifest.ended && !layout.is_open()).then(|| layout.end())
-    }
-
-    /// The offset below which everything is there, or of no use any more: of entries that were refused or failed.
-    pub fn passed(&mut self) -> u64 {
-        self.files.roster.pass(&mut self.received)
-    }
-
-    /// The path of an entry, where its name is taken.
-    pub fn path(&mut self, entry: u32) -> Option<String> {
-        self.files.roster.entry(entry).ok().map(|entry| entry.path.to_string())
-    }
-
-    /// Whether every entry is decided.
-    pub fn is_done(&self) -> bool {
-        self.is_done
-    }
-
     fn take_item(&mut self, bytes: &mut &[u8]) -> Result<bool, TreeError> {
         match self.manifest.reader.next(bytes)? {
             None => return Ok(false),
@@ -240,16 +214,27 @@ impl Tree {
                 let number = self.files.roster.push(None, &kind, refused(&kind))?;
                 self.refuse(number, StoreError { file: format!("entry {number}"), cause: Cause::Unsafe(reason) });
             }
-            Some(Item::End(_)) => self.manifest.ended = true,
+            Some(Item::End(_)) => {
+                self.manifest.ended = true;
+                self.files.release_receipts(false);
+            }
         }
         Ok(true)
     }
 
     fn take_in(&mut self, entry: &Entry) -> Result<(), TreeError> {
         match self.files.admit(entry) {
+            Ok((State::There, _)) => {
+                let number = self.files.roster.push(Some(entry), &entry.kind, State::There)?;
+                self.on_there(number);
+                self.events.push_back(Event::There { entry: number });
+            }
             Ok((state, replaces)) => {
                 let number = self.files.roster.push(Some(entry), &entry.kind, state)?;
-                self.undecided += u64::from(state == State::Waiting);
+                self.undecided += u64::from(matches!(state, State::Waiting | State::Alike));
+                if state == State::Alike {
+                    self.queue_comparison(number);
+                }
                 self.events.push_back(Event::Accepted { entry: number, replaces });
                 if resuming::is_resumed(&entry.kind) {
                     self.offer(number);
@@ -265,7 +250,6 @@ impl Tree {
 
     fn refuse(&mut self, entry: u32, error: StoreError) {
         self.outcome.refused += 1;
-        self.pass_over(entry);
         self.events.push_back(Event::Refused { entry, error });
     }
 
@@ -329,7 +313,7 @@ impl Tree {
     /// More of an entry is there, or its size became known: hashes what can be hashed, and completes it if that was all.
     fn advance(&mut self, entry: u32) {
         let roster = &self.files.roster;
-        let unfinished = matches!(roster.state(entry), State::Waiting | State::Growing);
+        let unfinished = matches!(roster.state(entry), State::Waiting | State::Alike | State::Growing);
         let Some(range) = roster.layout.range(entry).filter(|_| unfinished) else { return };
         let size = range.end - range.start;
         let prefix = self.received.first_gap(range.start).min(range.end) - range.start;
@@ -364,7 +348,7 @@ mod tests {
     use super::*;
     use crate::chunker::digests::DigestWriter;
     use crate::chunker::manifest::{ManifestWriter, Modified};
-    use crate::chunker::request::Attributes;
+    use crate::chunker::request::{Attributes, Likeness};
     use crate::io::store::{ErrorKind, Faults, Operation, Policy, part::temporary_number};
     use crate::name::SafeName;
     use proptest::prelude::*;
@@ -666,8 +650,9 @@ mod tests {
             (Existing::Keep, false, old, false),
             (Existing::Replace, false, old, true),
             (Existing::Replace, true, old, false),
-            (Existing::ReplaceOlder, false, old, true),
-            (Existing::ReplaceOlder, false, 1_000_000_008, false),
+            (Existing::Update(Likeness::Time), false, old, true),
+            (Existing::Update(Likeness::Content), false, old, true),
+            (Existing::Update(Likeness::Time), true, old, false),
         ] {
             let (root, store) = store(Policy { no_clobber, ..unsynced() });
             let path = root.path().join("f");
@@ -680,6 +665,93 @@ mod tests {
             assert_eq!(troubles(&events).is_empty(), replaced, "{existing:?} {no_clobber}");
             let told = events.iter().any(|event| matches!(event, Event::Placed { replaced: Some(4), .. }));
             assert_eq!(told, replaced);
+        }
+    }
+
+    /// What an update of these files comes to before any byte is sent: entries that are there, and contents that are told.
+    fn looked_up(tree: &mut Tree) -> (Vec<u32>, Vec<(u32, [u8; 32])>) {
+        while tree.is_comparing() {
+            tree.compare_on();
+        }
+        let (mut there, mut contents) = (Vec::new(), Vec::new());
+        for event in events(tree) {
+            match event {
+                Event::There { entry } => there.push(entry),
+                Event::Content { entry, blake3 } => contents.push((entry, blake3)),
+                Event::Accepted { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        (there, contents)
+    }
+
+    #[test]
+    fn what_is_there_with_its_size_and_time_is_not_wanted_again() {
+        let (root, store) = store(unsynced());
+        let sent = Sent::new(&[("a", Some(b"one")), ("b", Some(b"")), ("c", Some(b"three"))]);
+        assert_eq!(outcome(&send(&store, &sent)), Some(Outcome { placed: 3, refused: 0, failed: 0 }));
+        let mut tree = Tree::open(&store, Existing::Update(Likeness::Time));
+        tree.handle_manifest(&sent.manifest()).expect("a manifest");
+        assert_eq!((looked_up(&mut tree), tree.looked(), tree.there()), ((vec![0, 1, 2], vec![]), 3, (3, 8)));
+        assert_eq!((tree.passed(), tree.end()), (8, Some(8)), "nothing is waited for");
+        tree.handle_digests(&mut &digests(vec![FileDigest::Skipped; 3])[..]).expect("digests");
+        assert!(tree.is_done());
+        // A coarser file system has whole seconds; one that was changed has others.
+        for (time, expected) in [(1_000_000_007, vec![0, 1, 2]), (1_000_000_008, vec![0, 1])] {
+            let file = fs::OpenOptions::new().write(true).open(root.path().join("c")).expect("the file");
+            file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(time)).expect("a time");
+            let mut tree = Tree::open(&store, Existing::Update(Likeness::Time));
+            tree.handle_manifest(&sent.manifest()).expect("a manifest");
+            assert_eq!(looked_up(&mut tree).0, expected, "{time}");
+        }
+    }
+
+    #[test]
+    fn what_is_there_with_its_content_stays_and_needs_no_room() {
+        let (root, store) = store(unsynced());
+        let large = vec![3; 3_000_000];
+        let sent = Sent::new(&[("a", Some(b"one")), ("b", Some(b"")), ("large", Some(&large)), ("short", Some(b"1"))]);
+        for (name, content) in [("a", &b"two"[..]), ("b", b""), ("large", &large), ("short", b"22")] {
+            fs::write(root.path().join(name), content).expect("a file");
+        }
+        let inode = fs::metadata(root.path().join("large")).expect("a file").ino();
+        let mut tree = Tree::open(&store, Existing::Update(Likeness::Content));
+        tree.handle_manifest(&sent.manifest()).expect("a manifest");
+        assert_eq!(tree.looked(), 0, "nothing is hashed yet");
+        let contents = vec![(0, blake3::hash(b"two").into()), (2, blake3::hash(&large).into())];
+        assert_eq!((looked_up(&mut tree), tree.looked()), ((vec![1], contents), 4));
+        tree.handle_digests(&mut &sent.digests()[..]).expect("digests");
+        assert_eq!(tree.there(), (2, 3_000_000));
+        assert_eq!(tree.passed(), 0);
+        tree.handle_bytes(&[(0, b"one"), (3_000_003, b"1")]).expect("bytes");
+        assert!(tree.is_done());
+        assert_eq!(outcome(&events(&mut tree)), Some(Outcome { placed: 2, refused: 0, failed: 0 }));
+        assert_eq!(fs::read(root.path().join("a")).expect("a file"), b"one");
+        assert_eq!(fs::metadata(root.path().join("large")).expect("a file").ino(), inode);
+        drop(tree);
+        assert_eq!(*store.reserved(), 0);
+    }
+
+    #[test]
+    fn a_sender_that_does_not_wait_for_the_comparison_replaces_the_file() {
+        let (root, store) = store(unsynced());
+        fs::write(root.path().join("f"), b"new").expect("a file");
+        let sent = Sent::new(&[("f", Some(b"new"))]);
+        for bytes_first in [true, false] {
+            let mut tree = Tree::open(&store, Existing::Update(Likeness::Content));
+            tree.handle_manifest(&sent.manifest()).expect("a manifest");
+            if bytes_first {
+                tree.handle_bytes(&[(0, b"new")]).expect("bytes");
+                tree.compare_on();
+            }
+            tree.handle_digests(&mut &sent.digests()[..]).expect("digests");
+            if !bytes_first {
+                tree.compare_on();
+                tree.handle_bytes(&[(0, b"new")]).expect("bytes");
+            }
+            assert!(tree.is_done() && !tree.is_comparing());
+            assert_eq!(outcome(&events(&mut tree)), Some(Outcome { placed: 1, refused: 0, failed: 0 }));
+            assert_eq!(*store.reserved(), 0);
         }
     }
 

@@ -1,84 +1,22 @@
 //! One windowed transfer at the disk: what comes of it goes into a tree, and what becomes of that goes back.
 
+use super::answer::{Answer, Contents};
+use super::words::Words;
 use super::{Expected, Saved};
-use crate::chunker::answers::{AnswerWriter, Fate, Held, Objection, Tally};
+use crate::chunker::answers::{Fate, Objection, Tally};
 use crate::chunker::groups::OFFERED_TO_SERVER_MAX;
 use crate::chunker::request::{Request, RequestReader};
 use crate::chunker::wanted::{Vet, Wanted};
 use crate::io::clock;
 use crate::io::gauge::{Gauge, Meter};
-use crate::io::store::tree::{Event, Groups, Outcome, Peer, Tree, Untaken};
+use crate::io::store::tree::{Event, Outcome, Peer, Tree, Untaken};
 use crate::io::store::{ErrorKind, Store, StoreError};
 use crate::name::Printable;
 use crate::session::windowed::gather::Block;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-
-/// What is to be told of a transfer, to its client and to others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The client wants files instead of bringing some; nothing else is to come from it.
-    Wanted(Wanted),
-    /// So many bytes of the listing are read.
-    Listed(u64),
-    /// The manifest is complete: this is what comes.
-    Begins(Contents),
-    /// These bytes of the files are written, or were of no use; their memory can be used again.
-    Written(Vec<u8>),
-    /// Everything below this offset is there, or is not wanted.
-    Passed(u64),
-    /// The byte space ends there.
-    End(u64),
-    /// These bytes are for the client.
-    Say(Vec<u8>),
-    /// So many bytes, in all so far, an earlier session left and need not come.
-    Kept(u64),
-    /// This transfer goes on with what another session of the same peer, by its number, had.
-    TookOver(u64),
-    /// An entry is not taken, or came to nothing; for the operator.
-    Objection {
-        /// The path of the transfer's first entry.
-        name: String,
-        /// Why, safe to print.
-        reason: String,
-        /// What sort of failure it is.
-        kind: ErrorKind,
-    },
-    /// A file has its name; told of what this side has asked for.
-    Placed {
-        /// Its path.
-        path: String,
-        /// Its size in bytes.
-        bytes: u64,
-        /// SHA-256 of what is there, where it was asked for.
-        sha256: Option<[u8; 32]>,
-    },
-    /// Every entry is decided, and what came to rest is durable.
-    Done {
-        /// How many entries came to rest, and how many did not.
-        tally: Tally,
-        /// How many bytes the files have that did.
-        bytes: u64,
-        /// BLAKE3 of the file, if there is one alone.
-        blake3: Option<[u8; 32]>,
-        /// Bytes of those that an earlier session had left.
-        resumed: u64,
-    },
-    /// It cannot go on, for this reason; the last answer.
-    Broken(String),
-}
-
-/// What a transfer brings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Contents {
-    /// Its first entry's path.
-    pub name: String,
-    /// How many entries it has.
-    pub entries: u64,
-    /// How many bytes, if the sender knows.
-    pub bytes: Option<u64>,
-}
+use std::time::{Duration, Instant};
 
 /// The transfer. Dropped, what has no name yet is removed.
 pub(super) struct Job {
@@ -92,13 +30,12 @@ pub(super) struct Job {
     sha256: bool,
     /// Whose transfer it is.
     peer: Option<Peer>,
-    /// How many entries the sender knows that we have looked for.
-    looked: u32,
     /// Bytes of an earlier session that were told of.
     told_kept: u64,
-    /// What this program has saved of it in earlier sessions, and how many of those files were named again.
+    /// What this program has saved of it in earlier sessions, and how many of those files were refused or found to be there since.
     saved: Arc<Saved>,
-    named_again: u64,
+    refused_again: u64,
+    found_again: u64,
     /// Once the request is read.
     tree: Option<Tree>,
     /// Bytes that the tree cannot take yet, by offset.
@@ -109,18 +46,18 @@ pub(super) struct Job {
     has_begun: bool,
     told_passed: u64,
     told_end: bool,
-    /// What is said to the client; `None` after its end.
-    writer: Option<AnswerWriter>,
-    said: Vec<u8>,
+    /// What is said to the client.
+    words: Words,
     meter: Meter,
     placed_bytes: u64,
     digest: Option<[u8; 32]>,
+    /// From when on what is verified is placed also if it is little, and how many files were placed when that was last put off.
+    places_at: Instant,
+    placed_then: u64,
 }
 
 impl Job {
     pub(super) fn new(store: &Arc<Store>, gauge: &Gauge, peer: Option<Peer>) -> Self {
-        let mut said = Vec::new();
-        let writer = Some(AnswerWriter::new(&mut said));
         Self {
             store: Arc::clone(store),
             request: RequestReader::new(),
@@ -128,10 +65,10 @@ impl Job {
             vet: None,
             sha256: false,
             peer,
-            looked: 0,
             told_kept: 0,
             saved: Arc::default(),
-            named_again: 0,
+            refused_again: 0,
+            found_again: 0,
             tree: None,
             held: BTreeMap::new(),
             tried: 0,
@@ -139,11 +76,12 @@ impl Job {
             has_begun: false,
             told_passed: 0,
             told_end: false,
-            writer,
-            said,
+            words: Words::new(),
             meter: Meter::begin(gauge),
             placed_bytes: 0,
             digest: None,
+            places_at: clock::now() + PLACED_WITHIN,
+            placed_then: 0,
         }
     }
 
@@ -231,6 +169,29 @@ impl Job {
         }
     }
 
+    /// Whether files are verified that have no names yet.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.tree.as_ref().is_some_and(Tree::is_unsettled)
+    }
+
+    /// What is verified gets its name, if that is long ago: whoever is killed has not received it for nothing then. The disk is not kept
+    /// busy with it for more than a fifth of the time.
+    pub(super) fn place(&mut self, answers: &mut Vec<Answer>) {
+        let began = clock::now();
+        let placed = self.tree.as_ref().map_or(0, Tree::placed);
+        if std::mem::replace(&mut self.placed_then, placed) != placed {
+            // Where full batches follow each other, nothing waits for long.
+            self.places_at = self.places_at.max(began + PLACED_WITHIN);
+        }
+        if began < self.places_at || !self.is_unsettled() {
+            return;
+        }
+        self.tree.iter_mut().for_each(Tree::settle);
+        self.report(answers);
+        let took = clock::now().saturating_duration_since(began);
+        self.places_at = clock::now() + PLACED_WITHIN.max(took * 4);
+    }
+
     /// What was held back may be taken by now.
     fn retry(&mut self, answers: &mut Vec<Answer>) -> Result<(), String> {
         let mut offsets: Vec<u64> = Vec::new();
@@ -272,12 +233,13 @@ impl Job {
         let (mut told, mut done) = (Vec::new(), None);
         while let Some(event) = tree.poll_event() {
             match event {
-                Event::Held { entry, groups } => self.say_held(entry, groups),
+                Event::Held { entry, groups } => self.words.held(entry, groups),
+                Event::Content { entry, blake3 } => self.words.content(entry, &blake3),
                 Event::TookOver { session } => answers.push(Answer::TookOver(session)),
                 event => self.on_event(event, &mut tree, &mut told, &mut done),
             }
         }
-        self.say_looked(&tree);
+        self.words.looked(tree.looked());
         if tree.is_listed() && !self.has_begun {
             self.has_begun = true;
             self.contents.bytes = tree.end();
@@ -298,9 +260,7 @@ impl Job {
             self.told_passed = passed;
             answers.push(Answer::Passed(passed));
         }
-        if !self.said.is_empty() {
-            answers.push(Answer::Say(std::mem::take(&mut self.said)));
-        }
+        answers.extend(self.words.take().map(Answer::Say));
         answers.extend(done);
         self.tree = Some(tree);
     }
@@ -308,14 +268,18 @@ impl Job {
     fn on_event(&mut self, event: Event, tree: &mut Tree, told: &mut Vec<Answer>, done: &mut Option<Answer>) {
         match event {
             Event::Accepted { entry, .. } => self.count(entry, tree),
+            Event::There { entry } => {
+                self.count(entry, tree);
+                self.found_again += u64::from(self.is_ours(entry, tree));
+                self.words.there(entry);
+            }
             Event::Refused { entry, error } => {
                 self.count(entry, tree);
                 // Its sender need not bring it; nobody else has to hear of it.
-                let is_ours = error.kind() == ErrorKind::Exists
-                    && tree.path(entry).is_some_and(|path| self.saved.contains(&path));
+                let is_ours = error.kind() == ErrorKind::Exists && self.is_ours(entry, tree);
                 let mut unheard = Vec::new();
                 self.object(entry, Fate::Refused, &error, if is_ours { &mut unheard } else { told });
-                self.named_again += u64::from(is_ours);
+                self.refused_again += u64::from(is_ours);
             }
             Event::Placed { entry, bytes, blake3, .. } => {
                 if self.vet.is_some() {
@@ -329,20 +293,22 @@ impl Job {
                 let fate = if error.kind() == ErrorKind::Differs { Fate::Differs } else { Fate::Failed };
                 self.object(entry, fate, &error, told);
             }
-            Event::Held { .. } | Event::TookOver { .. } => {}
+            Event::Held { .. } | Event::Content { .. } | Event::TookOver { .. } => {}
             Event::Done(Outcome { placed, refused, failed }) => {
-                let (again, bytes) = (self.named_again, self.placed_bytes.saturating_add(self.saved.bytes()));
-                let (placed, refused) = (placed.saturating_add(again), refused.saturating_sub(again));
-                let tally = Tally { placed, refused, failed };
-                if let Some(mut writer) = self.writer.take() {
-                    writer.set_strain(self.meter.strain());
-                    writer.end(tally, &mut self.said);
-                }
+                let bytes = self.placed_bytes.saturating_add(self.saved.bytes());
+                let placed = placed.saturating_add(self.refused_again).saturating_add(self.found_again);
+                let tally = Tally { placed, refused: refused.saturating_sub(self.refused_again), failed };
+                self.words.end(tally, self.meter.strain());
                 let blake3 = self.digest.filter(|_| placed == 1);
-                let resumed = tree.resumed();
-                *done = Some(Answer::Done { tally, bytes, blake3, resumed });
+                let (resumed, there) = (tree.resumed(), tree.there().0.saturating_sub(self.found_again));
+                *done = Some(Answer::Done { tally, bytes, blake3, resumed, there });
             }
         }
+    }
+
+    /// Whether this program has saved an entry in an earlier session.
+    fn is_ours(&self, entry: u32, tree: &mut Tree) -> bool {
+        tree.path(entry).is_some_and(|path| self.saved.contains(&path))
     }
 
     /// A file that was asked for has its name. Its bytes came in any order, so its SHA-256 is made now, from what is there: the sender's
@@ -358,27 +324,6 @@ impl Job {
         }
     }
 
-    /// What an earlier session left of an entry: runs of groups.
-    fn say_held(&mut self, entry: u32, groups: Groups) {
-        let Some(writer) = &mut self.writer else { return };
-        let mut held = Held { entry, first: 0, values: Vec::new() };
-        for (group, value) in groups {
-            if held.first.saturating_add(held.values.len() as u64) != group {
-                writer.held(&held, &mut self.said);
-                held = Held { entry, first: group, values: Vec::new() };
-            }
-            held.values.push(value);
-        }
-        writer.held(&held, &mut self.said);
-    }
-
-    fn say_looked(&mut self, tree: &Tree) {
-        if let Some(writer) = self.writer.as_mut().filter(|_| tree.looked() > self.looked) {
-            self.looked = tree.looked();
-            writer.looked(self.looked, &mut self.said);
-        }
-    }
-
     fn count(&mut self, entry: u32, tree: &mut Tree) {
         if self.contents.entries == 0 {
             self.contents.name = tree.path(entry).unwrap_or_else(|| "something without a name".into());
@@ -388,12 +333,13 @@ impl Job {
 
     fn object(&mut self, entry: u32, fate: Fate, error: &StoreError, told: &mut Vec<Answer>) {
         let reason = error.to_string();
-        if let Some(writer) = &mut self.writer {
-            writer.objection(&Objection { entry, fate, reason: reason.clone() }, &mut self.said);
-        }
+        self.words.object(&Objection { entry, fate, reason: reason.clone() });
         told.push(Answer::Objection { name: self.contents.name.clone(), reason, kind: error.kind() });
     }
 }
+
+/// How long verified files wait at most for others with which they are placed, where the disk is fast.
+const PLACED_WITHIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -449,7 +395,7 @@ mod tests {
         assert_eq!(std::mem::take(&mut answers)[..3], [Answer::Listed(1), Answer::Begins(contents), Answer::End(8)]);
         job.list(&digests, &mut answers).expect("digests");
         let tally = Tally { placed: 2, refused: 0, failed: 0 };
-        assert_eq!(answers.last(), Some(&Answer::Done { tally, bytes: 8, blake3: None, resumed: 0 }));
+        assert_eq!(answers.last(), Some(&Answer::Done { tally, bytes: 8, blake3: None, resumed: 0, there: 0 }));
         assert_eq!(fs::read(root.path().join("b")).expect("a file"), b"three");
     }
 
@@ -464,7 +410,7 @@ mod tests {
         job.take(block(3, b"three"), &mut answers).expect("the other file");
         let tally = Tally { placed: 1, refused: 1, failed: 0 };
         let blake3 = Some(blake3::hash(b"three").into());
-        assert_eq!(answers.last(), Some(&Answer::Done { tally, bytes: 5, blake3, resumed: 0 }));
+        assert_eq!(answers.last(), Some(&Answer::Done { tally, bytes: 5, blake3, resumed: 0, there: 0 }));
         let (mut reader, mut words) = (AnswerReader::new(), Vec::new());
         for answer in &answers {
             let Answer::Say(bytes) = answer else { continue };

@@ -5,6 +5,7 @@ use super::work::Pace;
 use crate::chunker::digests::{FileDigest, Hole, Kept};
 use crate::chunker::groups::ChainingValue;
 use crate::io::sources::catalogue::Found;
+use crate::io::spool::Spool;
 use crate::ranges::RangeSet;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -45,6 +46,12 @@ pub(super) struct State {
     pub(super) resumed: u64,
     /// Holes that the receiver is to be told of.
     pub(super) holes: VecDeque<Hole>,
+    /// The thread waits for the receiver's word on what it has.
+    pub(super) hears: bool,
+    /// A flag and the BLAKE3 of what the receiver has where an entry is to be, by entry.
+    pub(super) contents: Spool,
+    /// Entries that were read and are the same there; whoever asks takes them out.
+    pub(super) same: RangeSet,
     /// Where this side remembers what it sends.
     pub(super) remembered: Vec<PathBuf>,
     pub(super) failed: Option<io::Error>,

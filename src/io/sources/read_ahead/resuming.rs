@@ -13,6 +13,7 @@ use crate::chunker::request::Earlier;
 use crate::io::sources::catalogue::lock;
 use crate::io::sources::memory::{Memory, Remembered, forget};
 use std::ops::Range;
+use std::path::PathBuf;
 
 /// What becomes of what an earlier session did, and where that is remembered.
 #[derive(Debug)]
@@ -23,11 +24,15 @@ pub struct Resumption {
     pub memory: Option<Memory>,
     /// Groups that the receiver may say it holds, in all: what it offers at most.
     pub held_max: usize,
+    /// The receiver may have many of the files: nothing is read before it has said so.
+    pub awaits: bool,
+    /// What is forgotten when all was copied, besides what is remembered of each file.
+    pub trial: Option<PathBuf>,
 }
 
 impl Default for Resumption {
     fn default() -> Self {
-        Self { earlier: Earlier::Ignored, memory: None, held_max: OFFERED_MAX }
+        Self { earlier: Earlier::Ignored, memory: None, held_max: OFFERED_MAX, awaits: false, trial: None }
     }
 }
 
@@ -95,6 +100,7 @@ impl Ahead {
     pub(super) fn resume(&mut self, entry: u32, range: &Range<u64>, is_file: bool) -> Result<Option<Resume>, Stopped> {
         let mut state = self.board.lock();
         state.current = entry;
+        state.unwanted.remove(0..entry.into());
         state.settle_past();
         drop(state);
         if !is_file || range.end - range.start < RESUMED_MIN || self.resumption.earlier == Earlier::Ignored {

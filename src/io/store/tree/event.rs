@@ -30,6 +30,18 @@ pub enum Event {
         /// Their chaining values, by number.
         groups: Groups,
     },
+    /// The same file is there already; what comes of its bytes is dropped.
+    There {
+        /// Which, counted from 0.
+        entry: u32,
+    },
+    /// A file of the same size is there; it stays if it is the same as the sender's.
+    Content {
+        /// Which, counted from 0.
+        entry: u32,
+        /// BLAKE3 of the file that is there.
+        blake3: [u8; 32],
+    },
     /// Another session had a file of this one; it can go on with it no more.
     TookOver {
         /// Its number.

@@ -12,16 +12,16 @@ use super::durability::Unsynced;
 use super::folders::{Folders, ROOT, device};
 use super::growing::{Finish, Given, Growths, set_attributes};
 use super::guard::Guard;
-use super::partials::{Names, Partials};
+use super::partials::Partials;
 use super::publishing::{Desk, Published, Verified};
-use super::resuming::{Groups, Peer, is_resumed};
+use super::receipts::Receipts;
+use super::resuming::Peer;
 use super::roster::{Digests, Roster, State};
 use super::space::Space;
 use crate::chunker::layout::Piece;
 use crate::chunker::manifest::{Entry, Kind};
 use crate::chunker::request::{Attributes, Existing};
 use cap_std::fs::Dir;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// What is on the disk of a transfer. Dropped, all temporary files are removed.
@@ -32,14 +32,16 @@ pub(super) struct Files {
     /// Components of their paths that links may not lead out of.
     pub(super) link_root: usize,
     pub(super) roster: Roster,
-    folders: Folders,
+    pub(super) folders: Folders,
     pub(super) space: Space,
     pub(super) growths: Growths,
     /// Those that the next session of this peer can go on with.
     pub(super) partials: Partials,
-    peer: Option<Peer>,
+    pub(super) peer: Option<Peer>,
+    /// What earlier sessions of this transfer have placed, and this one has.
+    pub(super) receipts: Option<Receipts>,
     /// What an earlier session left is removed.
-    is_new_start: bool,
+    pub(super) is_new_start: bool,
     batch: Vec<Verified>,
     unsynced: Unsynced,
     /// From the first file on; unlocked when all others are gone.
@@ -60,6 +62,7 @@ impl Files {
             growths: Growths::default(),
             partials: Partials::default(),
             peer: None,
+            receipts: None,
             is_new_start: false,
             batch: Vec::new(),
             unsynced: Unsynced::default(),
@@ -68,16 +71,20 @@ impl Files {
 
     /// Says whether an entry may come.
     pub(super) fn admit(&mut self, entry: &Entry) -> Result<Admitted, StoreError> {
+        if self.roster.count() == 0 {
+            self.find_receipts(entry);
+        }
         if let Kind::Link { target } = &entry.kind {
             return self.admit_link(entry, target);
         }
         let names = self.names(entry).filter(|_| !self.is_new_start);
-        admit(&self.store, &mut self.folders, &mut self.space, self.existing, entry, names.as_ref())
+        let rule = (self.existing, self.receipts.as_mut());
+        admit(&self.store, &mut self.folders, &mut self.space, rule, entry, names.as_ref())
     }
 
     /// Whether an entry would be one too many of those that have some of their bytes.
     pub(super) fn is_crowded(&self, entry: u32) -> bool {
-        self.is_full() && self.roster.state(entry) == State::Waiting
+        self.is_full() && matches!(self.roster.state(entry), State::Waiting | State::Alike)
     }
 
     /// Whether as many have some of their bytes as may.
@@ -88,7 +95,7 @@ impl Files {
     /// Writes a part of an entry; drops it if nobody wants it.
     pub(super) fn write(&mut self, piece: Piece, bytes: &[&[u8]]) -> Result<(), StoreError> {
         match self.roster.state(piece.entry) {
-            State::Waiting => self.begin(piece.entry)?,
+            State::Waiting | State::Alike => self.begin(piece.entry)?,
             State::Growing => {}
             _ => return Ok(()),
         }
@@ -132,7 +139,7 @@ impl Files {
             false => self.growths.finish(entry, size, finish)?,
         };
         self.roster.set_state(entry, State::Complete);
-        Ok(Digests { blake3, sha256: None, synced })
+        Ok(Digests { blake3, sha256: None, synced, is_of_another: false })
     }
 
     /// Takes a verified file into the batch; says whether the batch is full.
@@ -223,22 +230,18 @@ impl Files {
     }
 
     /// Makes an entry's temporary file, and the folders that it needs.
-    fn begin(&mut self, entry: u32) -> Result<(), StoreError> {
+    pub(super) fn begin(&mut self, entry: u32) -> Result<(), StoreError> {
         let described = self.roster.entry(entry)?;
         let folder = self.make(&described, described.path.parent().unwrap_or(ROOT))?;
         // Leftovers cost room and nothing else: a folder that cannot be swept can be used.
         let _ = self.store.sweep_once(&folder);
         let place = Place::within(&self.store, folder, &described.path);
-        self.space.begin(&place)?;
-        if let Some(names) = self.names(&described)
-            && !self.partials.has(entry)
-            && let Some(Peer { session, .. }) = self.peer
-            && let Kind::File { size } = described.kind
-        {
-            let place = Place::within(&self.store, Arc::clone(&place.folder), &described.path);
-            self.partials.open(entry, (place, names, size), session, true)?;
-            self.partials.groups(entry, 0)?;
+        if let (State::Alike, &Kind::File { size }) = (self.roster.state(entry), &described.kind) {
+            self.space.promise(&place, size, 0)?;
+            self.roster.set_state(entry, State::Waiting);
         }
+        self.space.begin(&place)?;
+        self.begin_partial(entry, &described, &place.folder)?;
         if self.partials.has(entry) {
             self.roster.set_state(entry, State::Growing);
             return Ok(());
@@ -279,9 +282,9 @@ impl Files {
 
     /// Where verified files get their names; there once a file began.
     pub(super) fn desk(&mut self) -> Option<Desk<'_>> {
-        let Files { store, existing, roster, folders, unsynced, guard, partials, .. } = self;
-        let existing = *existing;
-        guard.as_ref().map(|guard| Desk { store, existing, roster, folders, unsynced, guard, partials })
+        let Files { store, existing, roster, folders, unsynced, guard, partials, receipts, .. } = self;
+        let (existing, receipts) = (*existing, receipts.as_mut());
+        guard.as_ref().map(|guard| Desk { store, existing, roster, folders, unsynced, guard, partials, receipts })
     }
 }
 
@@ -304,79 +307,9 @@ impl Drop for Files {
     }
 }
 
-/// Resuming.
-impl Files {
-    pub(super) fn resume_for(&mut self, peer: Peer) {
-        self.peer = Some(peer);
-    }
-
-    pub(super) fn restart_for(&mut self, peer: Peer) {
-        (self.peer, self.is_new_start) = (Some(peer), true);
-    }
-
-    pub(super) fn is_resuming(&self) -> bool {
-        self.peer.is_some()
-    }
-
-    /// What an earlier session left of an entry: its groups, and the session that had it until now, if there was one.
-    pub(super) fn find_earlier(
-        &mut self,
-        entry: u32,
-        most: usize,
-    ) -> Result<Option<(Groups, Option<u64>)>, StoreError> {
-        let described = self.roster.entry(entry)?;
-        let (Some(names), Some(Peer { session, .. })) = (self.names(&described), self.peer) else { return Ok(None) };
-        let Kind::File { size } = described.kind else { return Ok(None) };
-        let found = self.folders.find(&self.store, described.path.parent().unwrap_or(ROOT));
-        let Some(folder) = found.map_err(|reason| in_the_way(&described.path, reason))? else { return Ok(None) };
-        let place = Place::within(&self.store, folder, &described.path);
-        if self.partials.count() >= PARTIALS_MAX {
-            return Ok(None);
-        }
-        let Some(taken_from) = self.partials.open(entry, (place, names, size), session, false)? else {
-            return Ok(None);
-        };
-        if self.is_new_start {
-            self.partials.discard(entry, false);
-            return Ok(Some((Groups::new(), taken_from)));
-        }
-        Ok(Some((self.partials.groups(entry, most)?, taken_from)))
-    }
-
-    /// Whether bytes of an entry may still come.
-    pub(super) fn is_wanted(&self, entry: u32) -> bool {
-        matches!(self.roster.state(entry), State::Waiting | State::Growing)
-    }
-
-    /// Goes on with what an earlier session left of an entry.
-    pub(super) fn take_up(&mut self, entry: u32) -> Result<(), StoreError> {
-        if self.roster.state(entry) == State::Waiting { self.begin(entry) } else { Ok(()) }
-    }
-
-    /// These groups of it stay: so many bytes need no room any more.
-    pub(super) fn keep(&mut self, entry: u32, groups: Range<u64>, bytes: u64) {
-        self.partials.keep(entry, groups);
-        self.space.release(bytes);
-    }
-
-    /// These do not.
-    pub(super) fn forget(&mut self, entry: u32, groups: Range<u64>) -> Result<(), StoreError> {
-        self.partials.forget(entry, groups)
-    }
-
-    /// What a file is called until it is complete, if it can be resumed.
-    fn names(&self, entry: &Entry) -> Option<Names> {
-        self.peer.as_ref().filter(|_| is_resumed(&entry.kind)).map(|peer| Names::of(peer, &entry.path))
-    }
-}
-
 /// Files with some of their bytes: each costs 2 KB for its hash. They are as many as the files at whose borders something
 /// is missing, so this is a path of 10 Gbit/s with losses and files that are smaller than a packet.
 const GROWTHS_MAX: usize = 4096;
-
-/// Files of an earlier session that are gone on with, each with two descriptors. It had few of them unfinished: files come one after
-/// the other.
-const PARTIALS_MAX: usize = 64;
 
 /// Files of at least this size, in bytes, are synced by themselves, right after their last byte; smaller ones together.
 const ALONE: u64 = 1024 * 1024;

@@ -21,13 +21,13 @@ pub(super) struct Holes {
 }
 
 impl Tree {
-    /// Whether there is something to do besides what comes.
-    pub fn is_busy(&self) -> bool {
+    /// Whether [`Tree::make_holes`] has something to do.
+    pub(super) fn is_making_holes(&self) -> bool {
         !self.holes.waiting.is_empty()
     }
 
-    /// Does a little of what there is to do: a few milliseconds' worth.
-    pub fn work(&mut self) {
+    /// Makes some of the holes: a few milliseconds' worth.
+    pub(super) fn make_holes(&mut self) {
         let next = std::iter::from_fn(|| self.holes.waiting.pop_front()).find(|hole| self.files.is_wanted(hole.entry));
         let Some(Hole { entry, groups }) = next else { return };
         let now = groups.start..groups.end.min(groups.start.saturating_add(AT_ONCE));

@@ -14,13 +14,13 @@ impl Tree {
     pub(super) fn judge(&mut self, entry: u32, digest: FileDigest) -> Result<(), TreeError> {
         let roster = &mut self.files.roster;
         let state = roster.state(entry);
-        let is_wanted = matches!(state, State::Waiting | State::Growing | State::Complete);
+        let is_wanted = matches!(state, State::Waiting | State::Alike | State::Growing | State::Complete);
         let cause = match digest {
             FileDigest::Read { size, blake3, sha256 } => {
                 let announced = roster.settle_size(entry, size);
                 let beyond = self.received.last().is_some_and(|last| last.end > roster.layout.reach());
                 if announced == Some(size) && !beyond {
-                    let theirs = Digests { blake3, sha256, synced: false };
+                    let theirs = Digests { blake3, sha256, synced: false, is_of_another: false };
                     if state == State::Complete {
                         let ours = roster.digests(entry)?;
                         self.verify(entry, size, &ours, &theirs);
@@ -81,6 +81,8 @@ impl Tree {
                 self.events.push_back(Event::Failed { entry, error });
             }
         }
+        // What came to nothing may be sent again; what was refused would be refused again.
+        self.files.release_receipts(self.outcome.failed == 0);
         self.events.push_back(Event::Done(self.outcome));
     }
 }

@@ -9,7 +9,7 @@ use super::super::{
     place::{Place, Replace, check_hidden},
 };
 use super::Tree;
-use super::admission::{Admitted, in_the_way, time_of};
+use super::admission::{Admitted, in_the_way};
 use super::files::Files;
 use super::folders::ROOT;
 use super::growing::timestamps;
@@ -35,11 +35,12 @@ impl Files {
     pub(super) fn admit_link(&self, entry: &Entry, target: &Target) -> Result<Admitted, StoreError> {
         check_hidden(&self.store, &entry.path)?;
         self.judge_target(entry, target)?;
-        let replaces = match plain_folder(&self.store, entry)? {
-            Some(folder) => check_existing(&Place::within(&self.store, folder, &entry.path), self.existing, entry)?,
-            None => None,
-        };
-        Ok((State::Link, replaces.flatten()))
+        let Some(folder) = plain_folder(&self.store, entry)? else { return Ok((State::Link, None)) };
+        let place = Place::within(&self.store, folder, &entry.path);
+        if leads_to(&place, target) {
+            return Ok((State::PastLink, None));
+        }
+        Ok((State::Link, check_existing(&place, self.existing)?.flatten()))
     }
 
     /// Makes all links that may come; says which failed.
@@ -64,7 +65,7 @@ impl Files {
         // Leftovers cost room and nothing else.
         let _ = self.store.sweep_once(&folder);
         let place = Place::within(&self.store, Arc::clone(&folder), &entry.path);
-        let there = check_existing(&place, self.existing, &entry)?;
+        let there = check_existing(&place, self.existing)?;
         let name = self.guard.as_ref().map(|guard| guard.name_of(number)).unwrap_or_default();
         place.attempt(Operation::MakeLink, || Ok(symlinkat(target, &*folder, &name)?))?;
         let mut part = Part::adopt(place, name.clone());
@@ -109,20 +110,24 @@ fn plain_folder(store: &Store, entry: &Entry) -> Result<Option<Arc<Dir>>, StoreE
     Ok(Some(Arc::new(Dir::from_std_file(File::from(folder)))))
 }
 
+/// Whether the same link is there already: nothing is to be done then, whatever the rule.
+fn leads_to(place: &Place, target: &Target) -> bool {
+    rustix::fs::readlinkat(&*place.folder, place.target.as_str(), Vec::new())
+        .is_ok_and(|found| found.as_bytes() == target.as_bytes())
+}
+
 /// Whether what has the name of a link already may be replaced: `None` if nothing has it, else its size if it is a file.
-fn check_existing(place: &Place, existing: Existing, entry: &Entry) -> Result<Option<Option<u64>>, StoreError> {
+fn check_existing(place: &Place, existing: Existing) -> Result<Option<Option<u64>>, StoreError> {
     let found = match place.try_to(Operation::Look, || place.folder.symlink_metadata(&place.target)) {
         Ok(found) if found.is_file() || found.is_symlink() => found,
         Ok(_) => return Err(place.error(Cause::NotAFile)),
         Err(reason) if reason.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(reason) => return Err(place.error(Cause::of(Operation::Look, reason))),
     };
-    let there = place.attempt(Operation::Look, || Ok(found.modified()?.into_std()))?;
     match existing {
         _ if place.store.policy.no_clobber => Err(place.error(Cause::Exists)),
         Existing::Keep => Err(place.error(Cause::Kept)),
-        Existing::ReplaceOlder if there >= time_of(entry) => Err(place.error(Cause::NotOlder)),
-        Existing::Replace | Existing::ReplaceOlder => Ok(Some(found.is_file().then(|| found.len()))),
+        Existing::Replace | Existing::Update(_) => Ok(Some(found.is_file().then(|| found.len()))),
     }
 }
 
@@ -141,6 +146,7 @@ mod tests {
     use super::*;
     use crate::chunker::digests::{DigestWriter, FileDigest};
     use crate::chunker::manifest::ManifestWriter;
+    use crate::chunker::request::Likeness;
     use crate::io::store::part::temporary_number;
     use crate::io::store::{ErrorKind, Faults, Policy};
     use crate::name::SafeName;
@@ -341,8 +347,7 @@ mod tests {
             (Existing::Keep, false, ["a", "b -> a", "c/", "d -> c"]),
             (Existing::Replace, true, ["a", "b -> a", "c/", "d -> c"]),
             (Existing::Replace, false, ["a -> new", "b -> new", "c/", "d -> new"]),
-            // What is there was made just now.
-            (Existing::ReplaceOlder, false, ["a", "b -> a", "c/", "d -> c"]),
+            (Existing::Update(Likeness::Time), false, ["a -> new", "b -> new", "c/", "d -> new"]),
         ] {
             let (root, store) = store_with(Policy { no_clobber, ..Policy::default() }, Box::new(|_| Ok(())));
             fs::write(root.path().join("a"), b"old").expect("a file");
@@ -357,6 +362,18 @@ mod tests {
             assert!(said.contains("is a folder, a link or a device here"), "{said}");
             assert_eq!(outcome.refused, if expected[0] == "a" { 4 } else { 1 });
         }
+    }
+
+    #[test]
+    fn the_same_link_is_left_alone() {
+        let (root, store) = store();
+        symlink("a", root.path().join("l")).expect("a link");
+        let inode = fs::symlink_metadata(root.path().join("l")).expect("a link").ino();
+        for existing in [Existing::Keep, Existing::Replace, Existing::Update(Likeness::Content)] {
+            let (troubles, outcome) = send(Tree::open(&store, existing), &["l -> a"]);
+            assert_eq!((troubles, outcome), (Vec::new(), Outcome::default()), "{existing:?}");
+        }
+        assert_eq!(fs::symlink_metadata(root.path().join("l")).expect("a link").ino(), inode);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::super::{
     Store,
-    error::{Operation, StoreError},
+    error::{ErrorKind, Operation, StoreError},
     part::Part,
     place::{Place, Replace},
 };
@@ -11,6 +11,7 @@ use super::durability::{FEW, Unsynced, sync_all, sync_folder};
 use super::folders::{Folders, ROOT, device};
 use super::guard::Guard;
 use super::partials::Partials;
+use super::receipts::Receipts;
 use super::roster::{Digests, Roster};
 use crate::chunker::request::Existing;
 use cap_std::fs::Dir;
@@ -33,6 +34,7 @@ pub(super) struct Desk<'a> {
     pub(super) unsynced: &'a mut Unsynced,
     pub(super) guard: &'a Guard,
     pub(super) partials: &'a Partials,
+    pub(super) receipts: Option<&'a mut Receipts>,
 }
 
 /// A file of the batch and what became of it: the size of the file that it replaced, or why it came to nothing.
@@ -41,6 +43,7 @@ pub(super) type Published = (Verified, Result<Option<u64>, StoreError>);
 impl Desk<'_> {
     /// Gives all files of a batch their names.
     pub(super) fn publish(&mut self, batch: Vec<Verified>) -> Vec<Published> {
+        self.write_receipts(&batch);
         let waiting = batch.iter().filter(|file| !file.digests.synced).count();
         let at_once = if self.store.policy.sync && waiting > FEW { sync_all(&self.guard.root) } else { Ok(()) };
         let one_by_one = self.store.policy.sync && waiting <= FEW;
@@ -89,15 +92,44 @@ impl Desk<'_> {
         Ok(())
     }
 
-    fn rename(&mut self, mut part: Part, file: Verified, sync: bool) -> Result<Option<u64>, StoreError> {
+    /// Writes down what is about to be placed, for a session that goes on after this one. A transfer of one file has nothing to go on with then.
+    fn write_receipts(&mut self, batch: &[Verified]) {
+        let Some(receipts) = self.receipts.take().filter(|_| self.roster.count() > 1) else { return };
+        let mut written = Vec::with_capacity(batch.len());
+        for file in batch {
+            // What has no receipt is sent again, and what is wrong with it is found when it is to be placed.
+            if let (Ok(entry), Ok(part)) = (self.roster.entry(file.entry), self.part_of(file.entry)) {
+                written.extend(receipts.of(&entry, &part));
+                part.leave();
+            }
+        }
+        receipts.note(&written);
+        self.receipts = Some(receipts);
+    }
+
+    /// Gives a file its name. A session that was given up may have placed it in the meantime, from what it had received.
+    fn rename(&mut self, part: Part, file: Verified, sync: bool) -> Result<Option<u64>, StoreError> {
+        let entry = self.roster.entry(file.entry)?;
+        let place = Place::within(self.store, Arc::clone(&part.place.folder), &entry.path);
+        let renamed = self.take_name(part, sync);
+        if renamed.as_ref().is_err_and(|error| error.kind() == ErrorKind::Exists)
+            && let Some(receipts) = &mut self.receipts
+            && let Ok(Some(found)) = place.found()
+            && receipts.has(&entry, &found)
+        {
+            return Ok(None);
+        }
+        renamed
+    }
+
+    fn take_name(&mut self, mut part: Part, sync: bool) -> Result<Option<u64>, StoreError> {
         if sync {
             match part.reopen_to_sync()? {
                 Some(open) => part.place.attempt(Operation::SyncFile, || open.sync_all())?,
                 None => sync_all(&self.guard.root)?,
             }
         }
-        let entry = self.roster.entry(file.entry)?;
-        let replaced = check_existing(&part.place, self.existing, &entry)?;
+        let replaced = check_existing(&part.place, self.existing)?;
         // What appeared since then is not replaced.
         let replace = if replaced.is_some() { Replace::Allowed } else { Replace::Never };
         part.take_name(replace)?;

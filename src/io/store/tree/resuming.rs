@@ -32,12 +32,11 @@ pub(super) struct Offers {
     groups: usize,
     /// Bytes of those that stay.
     kept: u64,
-    looked: u32,
 }
 
 impl Default for Offers {
     fn default() -> Self {
-        Self { most: OFFERED_MAX, open: HashMap::new(), groups: 0, kept: 0, looked: 0 }
+        Self { most: OFFERED_MAX, open: HashMap::new(), groups: 0, kept: 0 }
     }
 }
 
@@ -73,11 +72,6 @@ impl Tree {
         self
     }
 
-    /// Of so many entries, counted from the first, all that an earlier session left was found: up to the last one that can be resumed.
-    pub fn looked(&self) -> u32 {
-        self.offers.looked
-    }
-
     /// Bytes that an earlier session left and that were not sent again.
     pub fn resumed(&self) -> u64 {
         self.offers.kept
@@ -88,7 +82,6 @@ impl Tree {
         if !self.files.is_resuming() {
             return;
         }
-        self.offers.looked = entry.saturating_add(1);
         let most = self.offers.most.saturating_sub(self.offers.groups);
         if most == 0 || self.events.len() >= EVENTS_MAX {
             return;
@@ -103,13 +96,6 @@ impl Tree {
         if !groups.is_empty() {
             self.offers.open.insert(entry, numbers);
             self.events.push_back(Event::Held { entry, groups });
-        }
-    }
-
-    /// An entry was refused: there is nothing of it. Of thousands of those the sender hears nothing but this, and may wait for it.
-    pub(super) fn pass_over(&mut self, entry: u32) {
-        if self.files.is_resuming() {
-            self.offers.looked = entry.saturating_add(1);
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Roster {
 pub(super) enum State {
     /// A file that may come; nothing of it is there.
     Waiting,
+    /// The same, and a file of its size has its name: whether it is to come at all is being found out, and no room was promised to it.
+    Alike,
     /// Some of its bytes are there.
     Growing,
     /// All of them are there, under the temporary name; nobody knows yet whether they are the right ones.
@@ -32,6 +34,8 @@ pub(super) enum State {
     Verified,
     /// It has its name.
     Placed,
+    /// It had its name before: the same file is there.
+    There,
     /// It may not come.
     Refused,
     /// It came to nothing.
@@ -60,6 +64,8 @@ pub(super) struct Digests {
     pub(super) sha256: Option<[u8; 32]>,
     /// Ours: the file is durable already.
     pub(super) synced: bool,
+    /// Ours: of the file that has the name, and not of one that came.
+    pub(super) is_of_another: bool,
 }
 
 impl Roster {
@@ -107,7 +113,7 @@ impl Roster {
         loop {
             let reached = received.first_gap(0);
             let Some(piece) = self.layout.locate(reached) else { return reached };
-            let is_unwanted = matches!(self.state(piece.entry), State::Refused | State::Failed);
+            let is_unwanted = matches!(self.state(piece.entry), State::Refused | State::Failed | State::There);
             if !is_unwanted || (self.is_open(piece.entry) && self.layout.is_open()) {
                 return reached;
             }
@@ -142,7 +148,8 @@ impl Roster {
 
     /// Keeps digests of a file: ours until the sender's come, or the other way round.
     pub(super) fn put_digests(&mut self, number: u32, digests: &Digests) -> io::Result<()> {
-        let flags = u8::from(digests.sha256.is_some()) | u8::from(digests.synced) << 1;
+        let flags =
+            u8::from(digests.sha256.is_some()) | u8::from(digests.synced) << 1 | u8::from(digests.is_of_another) << 2;
         let slot = [&digests.blake3[..], &digests.sha256.unwrap_or_default(), &[flags]].concat();
         self.digests.write_at(u64::from(number) * SLOT as u64, &slot)
     }
@@ -154,7 +161,8 @@ impl Roster {
         let mut cursor = Cursor::new(&slot);
         let (blake3, sha256) = (cursor.array().unwrap_or_default(), cursor.array().unwrap_or_default());
         let flags = cursor.byte().unwrap_or_default();
-        Ok(Digests { blake3, sha256: (flags & 1 != 0).then_some(sha256), synced: flags & 2 != 0 })
+        let (synced, is_of_another) = (flags & 2 != 0, flags & 4 != 0);
+        Ok(Digests { blake3, sha256: (flags & 1 != 0).then_some(sha256), synced, is_of_another })
     }
 }
 
