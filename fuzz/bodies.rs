@@ -6,6 +6,7 @@ pub mod client;
 pub mod echo;
 pub mod folder;
 pub mod greeting;
+pub mod leftovers;
 pub mod listing;
 pub mod papers;
 pub mod pirate;
@@ -22,6 +23,7 @@ use homing::chunker::request::{Attributes, Earlier, Existing, Likeness, request}
 use homing::codec::Writer;
 use homing::echo::Reply;
 use homing::endpoint::Config;
+use homing::name::{Printable, SafeName, is_hidden};
 use homing::packet::message::Style;
 use homing::packet::windowed::frame::Frames;
 use homing::packet::windowed::{Cipher, Datagram, HELLO_LENGTH, Terms};
@@ -29,9 +31,11 @@ use homing::packet::{MAX_DATAGRAM, Packet, Spelling};
 use homing::session::Mode;
 use homing::session::handshake::{self, Opening, PrivateKey, call};
 use homing::session::stop_and_wait::Transfer;
+use leftovers::Leftovers;
 use quay::Quay;
 use server::Server;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Component, Path};
 use std::time::Duration;
 
 /// Whatever decodes can be encoded, and decodes to the same again.
@@ -451,6 +455,59 @@ pub fn tree(script: &[u8]) {
         }
     }
     folder.end();
+}
+
+/// A journal of an earlier session, and the file that it is about: right slots in any place, anything else over them.
+///
+/// The first two bytes say how large the file is, and how much of it there seems to be; the first one also whether it is copied.
+pub fn journal(script: &[u8]) {
+    let mut script = Script(script);
+    let (Some(first), Some(length)) = (script.byte(), script.byte()) else { return };
+    // Ends beside the borders of groups, and on them.
+    let size = |byte: u8| (u64::from(byte & 7) << 20) + [0, 1, 0x000f_ffff, 77_777][usize::from(byte >> 3 & 3)];
+    let mut left = Leftovers::new(size(first | 4), size(length) + u64::from(length >> 5 & 1) * (8 << 20));
+    for _ in 0..STEPS_MAX {
+        let Some(step) = script.byte() else { break };
+        let mut byte = || script.byte().unwrap_or_default();
+        match step & 7 {
+            0 => left.header(step & 128 == 0),
+            1..4 => {
+                let (group, kind) = (byte(), byte());
+                let place = if kind & 192 == 192 { byte() } else { group };
+                left.slot(group.into(), place.into(), kind);
+            }
+            4 => left.cut(usize::from(byte()) * 4 + usize::from(step >> 6)),
+            5 => left.flip(usize::from(byte()) << 4 | usize::from(step >> 4)),
+            _ => {
+                let at = usize::from(byte()) * 4 + usize::from(step >> 6);
+                left.put(at, script.datagram());
+            }
+        }
+    }
+    // One in eight: that takes longer than all the rest.
+    left.end(first & 0xe0 == 0x80);
+}
+
+/// What a peer calls a file: taken as it is, plain components and nothing else, or not at all; and shown on a terminal either way.
+pub fn names(bytes: &[u8]) {
+    let taken = SafeName::from_bytes(bytes);
+    if let Ok(name) = &taken {
+        let parts: Vec<_> = Path::new(name.as_str()).components().collect();
+        assert_eq!(name.as_str().as_bytes(), bytes);
+        assert!(parts.iter().all(|part| matches!(part, Component::Normal(_))), "{parts:?}");
+        assert!(name.components().eq(parts.iter().filter_map(|part| part.as_os_str().to_str())));
+        assert!(!name.components().any(|part| part.to_ascii_lowercase().starts_with(".homing-")));
+        assert_eq!(name.components().next_back(), Some(name.file_name()));
+        let parent = name.parent().map(|parent| SafeName::parse(parent).expect("it is as safe"));
+        let whole = parent.map_or_else(|| name.file_name().into(), |parent| format!("{parent}/{}", name.file_name()));
+        assert_eq!(whole, name.as_str());
+    }
+    let text = String::from_utf8_lossy(bytes);
+    assert_eq!(taken, SafeName::from_bytes(bytes));
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        assert_eq!(SafeName::parse(text), taken);
+    }
+    assert!(!Printable(&text).to_string().contains(|c: char| c.is_control() || is_hidden(c)), "{text:?}");
 }
 
 /// A key file, or a `known_hosts` in which one of a few servers is looked for, or met.

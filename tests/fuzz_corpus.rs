@@ -98,6 +98,16 @@ fn the_tree_stands_its_corpus() {
 }
 
 #[test]
+fn a_journal_stands_its_corpus() {
+    replay("journal", bodies::journal);
+}
+
+#[test]
+fn names_stand_their_corpus() {
+    replay("names", bodies::names);
+}
+
+#[test]
 fn key_files_and_known_hosts_stand_their_corpus() {
     replay("identity", bodies::identity);
 }
@@ -129,6 +139,8 @@ fn mutated_corpora_are_stood() {
         "listing" => bodies::listing,
         "tree" => bodies::tree,
         "identity" => bodies::identity,
+        "journal" => bodies::journal,
+        "names" => bodies::names,
         "words" => bodies::words,
         other => panic!("no target is called {other}"),
     };

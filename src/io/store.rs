@@ -76,6 +76,8 @@ pub struct Store {
     claims: Mutex<HashMap<String, Arc<Claim>>>,
     /// Which run of the machine this is.
     machine: Machine,
+    /// Bytes written to a file of a tree between two syncs.
+    sync_every: u64,
 }
 
 impl Store {
@@ -96,7 +98,7 @@ impl Store {
             cause: Cause::of(Operation::Open, reason),
         })?;
         let (reserved, swept, claims) = (Mutex::new(0), Mutex::new(HashSet::new()), Mutex::new(HashMap::new()));
-        Ok(Store { root, policy, faults, reserved, swept, claims, machine })
+        Ok(Store { root, policy, faults, reserved, swept, claims, machine, sync_every: SYNC_EVERY })
     }
 
     /// Says whether a file could be received now. Creates and reserves nothing.
@@ -220,6 +222,9 @@ pub struct Admission {
 pub fn check_writable(folder: &Path) -> io::Result<()> {
     tempfile::tempfile_in(folder).map(drop)
 }
+
+/// Written between two syncs: little enough that the last one is short, much enough that a fast disk does not idle.
+const SYNC_EVERY: u64 = 32 * 1024 * 1024;
 
 /// Folders remembered as swept; beyond, they are forgotten together and swept anew.
 const SWEPT_FOLDERS: usize = 4096;

@@ -51,6 +51,8 @@ proptest! {
         bodies::listing(&bytes);
         bodies::tree(&bytes);
         bodies::identity(&bytes);
+        bodies::journal(&bytes);
+        bodies::names(&bytes);
         bodies::words(&bytes);
     }
 }

@@ -22,6 +22,7 @@ mod killing;
 mod limits;
 mod links;
 mod lossy_link;
+mod matrix;
 mod negotiating;
 mod options;
 mod papers;

@@ -35,6 +35,8 @@ pub enum Operation {
     Write,
     /// What was written so far is made durable.
     SyncData,
+    /// What is noted of a file that is not complete is made durable.
+    SyncJournal,
     /// The complete file is made durable.
     SyncFile,
     /// The file gets its name.
@@ -61,7 +63,7 @@ impl Display for Operation {
             Operation::Open => "opened",
             Operation::Look => "looked at",
             Operation::Write => "written",
-            Operation::SyncData | Operation::SyncFile | Operation::SyncSystem => "synced",
+            Operation::SyncData | Operation::SyncJournal | Operation::SyncFile | Operation::SyncSystem => "synced",
             Operation::Rename => "renamed",
             Operation::SyncDirectory => "synced with its folder",
             Operation::Remove => "removed",

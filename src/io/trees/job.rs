@@ -6,7 +6,7 @@ use super::{Expected, Saved};
 use crate::chunker::answers::{Fate, Objection, Tally};
 use crate::chunker::groups::OFFERED_TO_SERVER_MAX;
 use crate::chunker::request::{Request, RequestReader};
-use crate::chunker::wanted::{Vet, Wanted};
+use crate::chunker::wanted::Vet;
 use crate::io::clock;
 use crate::io::gauge::{Gauge, Meter};
 use crate::io::store::tree::{Event, Outcome, Peer, Tree, Untaken};

@@ -162,11 +162,18 @@ impl Incoming {
 
     /// Copies of what was just heard again may follow.
     fn refresh(&mut self, message: Seen) {
-        if let Some(highest) = self.highest.as_mut().filter(|highest| highest.seq == message.seq) {
+        // The same number may stand for one text now and for another one before the peer was started anew.
+        let same = |seen: &Seen| seen.seq == message.seq && seen.text == message.text;
+        if let Some(highest) = self.highest.as_mut().filter(|highest| same(highest)) {
             highest.at = message.at;
-        } else if let Some(at) = self.seen.iter().position(|seen| seen.seq == message.seq) {
-            self.seen.remove(at);
-            self.seen.push_back(message);
+            return;
+        }
+        for list in [&mut self.seen, &mut self.earlier] {
+            if let Some(at) = list.iter().position(same) {
+                list.remove(at);
+                list.push_back(message);
+                return;
+            }
         }
     }
 
@@ -241,6 +248,13 @@ mod tests {
         );
         let mut ear = Ear::new(Policy::InOrder);
         assert_eq!(ear.hears_all(&[39, 40, 40, 43, 39, 41, 41]), [New, New, Duplicate, New, Duplicate, Stale, Stale]);
+    }
+
+    #[test]
+    fn a_copy_from_before_a_restart_does_not_make_the_new_message_forgotten() {
+        let mut ear = Ear::new(Policy::AsTheyCome);
+        assert_eq!([ear.hears(24, "old"), ear.hears(24, "new"), ear.hears(30, "more")], [New, Restarted, New]);
+        assert_eq!([ear.hears(24, "old"), ear.hears(24, "new")], [Duplicate, Duplicate]);
     }
 
     #[test]

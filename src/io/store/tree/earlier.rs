@@ -48,7 +48,12 @@ impl Files {
             self.partials.discard(entry, false);
             return Ok(Some((Groups::new(), taken_from)));
         }
-        Ok(Some((self.partials.groups(entry, most)?, taken_from)))
+        let groups = self.partials.groups(entry, most);
+        if groups.is_err() {
+            // What it noted would be believed, whatever is written over it: it is looked through again when bytes come.
+            self.partials.discard(entry, true);
+        }
+        Ok(Some((groups?, taken_from)))
     }
 
     /// Makes the file of an entry as one that the next session can go on with, where it is to be one.

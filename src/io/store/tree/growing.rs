@@ -97,7 +97,7 @@ impl Growths {
         if offset == content.hashed {
             content.absorb(bytes);
         }
-        if part.place.store.policy.sync && content.unsynced >= SYNC_EVERY {
+        if part.place.store.policy.sync && content.unsynced >= part.place.store.sync_every {
             part.place.attempt(Operation::SyncData, || file.sync_data())?;
             content.unsynced = 0;
         }
@@ -278,9 +278,6 @@ const GATHERED_MAX: usize = 128 * 1024;
 
 /// What is hashed late in one go: 64 times what is written in one go, and done in a millisecond or two.
 const CATCH_UP: u64 = 4 * 1024 * 1024;
-
-/// Written between two syncs: little enough that the last one is short, much enough that a fast disk does not idle.
-pub(super) const SYNC_EVERY: u64 = 32 * 1024 * 1024;
 
 /// Files open at once. More than that have some of their bytes only when much is lost.
 const FILES_OPEN: usize = 128;

@@ -4,23 +4,23 @@
 //! holds, the next one takes away from it, in the middle of whatever it does: its own peer has given it up.
 
 mod hole;
+mod pair;
 
+pub(super) use pair::Names;
+pub(in crate::io::store) use pair::{JOURNAL_SUFFIX, PARTIAL_SUFFIX};
+
+use self::pair::{Open, open_both};
 use super::super::{
     Store,
     error::{Cause, Operation, StoreError},
     place::Place,
 };
-use super::growing::{Finish, SYNC_EVERY, set_attributes, write_all};
-use super::resuming::{Groups, Peer};
+use super::growing::{Finish, set_attributes, write_all};
+use super::resuming::Groups;
 use crate::chunker::groups::{GROUP, GroupHasher, Root, bytes_of, count};
-use crate::chunker::journal::{Owner, owner};
-use crate::io::journal::Journal;
-use crate::name::{SafeName, TEMPORARY_PREFIX};
 use crate::ranges::RangeSet;
-use cap_std::fs::{Dir, MetadataExt as _};
-use rustix::fs::{Mode, OFlags, openat};
 use std::collections::{HashMap, VecDeque};
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
@@ -36,12 +36,6 @@ pub(super) struct Partials {
 pub(in crate::io::store) struct Claim {
     session: u64,
     open: Mutex<Option<Open>>,
-}
-
-struct Open {
-    file: File,
-    /// Locked, so that no other server takes either.
-    journal: Journal,
 }
 
 struct Partial {
@@ -65,37 +59,6 @@ struct Running {
     group: u64,
     hasher: GroupHasher,
     next: u64,
-}
-
-/// What the two files of a partial one are called.
-#[derive(Clone)]
-pub(super) struct Names {
-    owner: Owner,
-    pub(super) part: String,
-    journal: String,
-}
-
-impl Names {
-    pub(super) fn of(peer: &Peer, path: &SafeName) -> Self {
-        let owner = owner(&[&peer.key, path.as_str().as_bytes()]);
-        let stem: String = owner.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let name = |ending| format!("{TEMPORARY_PREFIX}{stem}{ending}");
-        Self { owner, part: name(PARTIAL_SUFFIX), journal: name(JOURNAL_SUFFIX) }
-    }
-
-    /// How much of the disk an earlier session's part takes already.
-    pub(super) fn taken(&self, folder: &Dir) -> u64 {
-        let metadata = folder.symlink_metadata(&self.part);
-        metadata.map_or(0, |metadata| metadata.blocks().saturating_mul(512).min(metadata.len()))
-    }
-
-    /// Removes both; they may be missing.
-    pub(super) fn remove(&self, place: &Place) {
-        for name in [&self.journal, &self.part] {
-            // What stays is swept when it is old.
-            let _ = place.try_to(Operation::Remove, || place.folder.remove_file(name));
-        }
-    }
 }
 
 impl Partials {
@@ -155,7 +118,7 @@ impl Partials {
         self.with(entry, Groups::new(), |partial, open| {
             let length = open.file.metadata()?.len();
             let mut groups = Groups::new();
-            for group in 0..count(partial.size) {
+            for group in 0..count(partial.size).min(open.journal.reach()?) {
                 let is_written = bytes_of(&(group..group + 1), partial.size).end <= length;
                 match open.journal.get(group)? {
                     None => {}
@@ -189,15 +152,16 @@ impl Partials {
     /// Puts bytes where they belong. They were not there before.
     pub(super) fn write(&mut self, entry: u32, offset: u64, bytes: &[&[u8]]) -> Result<(), StoreError> {
         self.with(entry, (), |partial, open| {
-            let is_synced = partial.place.store.policy.sync;
-            if std::mem::take(&mut partial.is_forgetful) && is_synced {
-                open.journal.sync()?;
+            // Also where nobody waits for the disk: a later session believes what is noted as durable.
+            if std::mem::take(&mut partial.is_forgetful) {
+                partial.place.try_to(Operation::SyncJournal, || open.journal.sync())?;
             }
             write_all(&open.file, offset, bytes)?;
             partial.absorb(open, offset, bytes)?;
-            if is_synced && partial.unsynced >= SYNC_EVERY {
+            if partial.place.store.policy.sync && partial.unsynced >= partial.place.store.sync_every {
                 partial.place.try_to(Operation::SyncData, || open.file.sync_data())?;
                 open.journal.settle()?;
+                partial.place.try_to(Operation::SyncJournal, || open.journal.sync())?;
                 if !std::mem::replace(&mut partial.is_named, true) {
                     partial.place.sync_folder().map_err(io::Error::other)?;
                 }
@@ -272,7 +236,8 @@ impl Partial {
     /// Whether an earlier session has left something, of which nobody has said whether it is to be kept.
     fn is_offered(&self) -> bool {
         let open = self.claim.lock();
-        let held = |open: &Open| (0..count(self.size)).any(|group| matches!(open.journal.get(group), Ok(Some(_))));
+        let groups = |open: &Open| 0..count(self.size).min(open.journal.reach().unwrap_or_default());
+        let held = |open: &Open| groups(open).any(|group| matches!(open.journal.get(group), Ok(Some(_))));
         self.there.is_empty() && open.as_ref().is_some_and(held)
     }
 
@@ -302,7 +267,7 @@ impl Partial {
             let range = bytes_of(&(group..group + 1), self.size);
             if !range.is_empty() && self.there.covers(range.clone()) && !self.done.contains(group) {
                 let value = self.value(&open.file, group, &range)?;
-                open.journal.note(group, &value)?;
+                self.place.try_to(Operation::Write, || open.journal.note(group, &value))?;
                 self.done.insert(group..group + 1);
             }
         }
@@ -352,37 +317,6 @@ impl Store {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Opens a file and its journal; `None` if they are not there and may not begin, or another server has them.
-fn open_both(place: &Place, names: &Names, may_begin: bool) -> io::Result<Option<Open>> {
-    let open = |name: &str| -> io::Result<Option<File>> {
-        let create = if may_begin { OFlags::CREATE } else { OFlags::empty() };
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | create;
-        match openat(&*place.folder, name, flags, Mode::RUSR | Mode::WUSR).map(File::from) {
-            Err(rustix::io::Errno::NOENT) => Ok(None),
-            opened => Ok(Some(opened?)),
-        }
-    };
-    let (Some(journal), Some(file)) = (open(&names.journal)?, open(&names.part)?) else { return Ok(None) };
-    if !journal.metadata()?.is_file() || !file.metadata()?.is_file() {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
-    match journal.try_lock() {
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
-        _ => {}
-    }
-    let (journal, was_there) = Journal::open(journal, names.owner, place.store.machine)?;
-    if !was_there {
-        file.set_len(0)?;
-    }
-    Ok(Some(Open { file, journal }))
-}
-
-/// How the names of such files end, and those of their journals.
-pub(in crate::io::store) const PARTIAL_SUFFIX: &str = ".partial";
-/// See [`PARTIAL_SUFFIX`].
-pub(in crate::io::store) const JOURNAL_SUFFIX: &str = ".journal";
 
 /// Groups that are hashed as they come; others are read again when they are complete. Each costs 2 KB.
 const RUNNING_MAX: usize = 8;

@@ -184,6 +184,9 @@ fn cut(set: &RangeSet, within: Range<u64>) -> Vec<Range<u64>> {
 }
 
 #[cfg(test)]
+mod power_cuts;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::chunker::digests::{DigestWriter, FileDigest};
@@ -207,7 +210,7 @@ mod tests {
         (0..SIZE).map(|at| ((at + seed).wrapping_mul(2_654_435_761) >> 13) as u8).collect()
     }
 
-    fn root() -> TempDir {
+    pub(super) fn root() -> TempDir {
         TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).expect("a folder")
     }
 
@@ -217,7 +220,7 @@ mod tests {
         Arc::new(store)
     }
 
-    fn peer(key: u8, session: u64) -> Peer {
+    pub(super) fn peer(key: u8, session: u64) -> Peer {
         Peer { key: [key; 32], session }
     }
 
@@ -226,7 +229,7 @@ mod tests {
         list(Tree::open(store, Existing::Keep).resuming(peer), size)
     }
 
-    fn list(mut tree: Tree, size: usize) -> Tree {
+    pub(super) fn list(mut tree: Tree, size: usize) -> Tree {
         let mut manifest = Vec::new();
         let mut writer = ManifestWriter::new(&mut manifest);
         let kind = Kind::File { size: size as u64 };
@@ -254,7 +257,7 @@ mod tests {
     }
 
     /// The sender's digest comes; gives how it ended.
-    fn end(tree: &mut Tree, content: &[u8]) -> Option<Outcome> {
+    pub(super) fn end(tree: &mut Tree, content: &[u8]) -> Option<Outcome> {
         let mut digests = Vec::new();
         let mut writer = DigestWriter::new(&mut digests);
         let size = content.len() as u64;
@@ -271,7 +274,7 @@ mod tests {
         paths.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "partial"))
     }
 
-    const PLACED: Option<Outcome> = Some(Outcome { placed: 1, refused: 0, failed: 0 });
+    pub(super) const PLACED: Option<Outcome> = Some(Outcome { placed: 1, refused: 0, failed: 0 });
 
     #[test]
     fn the_next_session_of_the_same_peer_has_the_groups_that_were_complete_and_reads_none_of_them() {
@@ -401,15 +404,7 @@ mod tests {
         fs::write(&journal, &whole[1..]).expect("our file");
         assert_eq!(held(&mut listed(&store(root.path(), 1), peer(1, 2), SIZE)), [0_u64; 0]);
         begin();
-        let mut tree = Tree::open(&store(root.path(), 1), Existing::Keep).restarting(peer(1, 3));
-        let mut manifest = Vec::new();
-        let mut writer = ManifestWriter::new(&mut manifest);
-        let kind = Kind::File { size: SIZE as u64 };
-        let path = SafeName::parse("f").expect("a name");
-        let entry = Entry { path, kind, mode: 0o644, modified: Modified::default() };
-        writer.entry(&entry, &mut manifest).expect("an entry");
-        writer.end(&mut manifest);
-        tree.handle_manifest(&manifest).expect("a manifest");
+        let mut tree = list(Tree::open(&store(root.path(), 1), Existing::Keep).restarting(peer(1, 3)), SIZE);
         assert_eq!((held(&mut tree), partial(root.path())), (vec![], None));
     }
 }

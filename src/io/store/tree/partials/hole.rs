@@ -1,8 +1,9 @@
 //! Groups that are zeros: nothing is written for them, and what was there before goes.
 
-use super::{Open, Partials};
+use super::Partials;
+use super::pair::Open;
 use crate::chunker::groups::{GroupHasher, ZEROS, bytes_of};
-use crate::io::store::error::StoreError;
+use crate::io::store::error::{Operation, StoreError};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use std::io;
@@ -13,8 +14,8 @@ impl Partials {
     /// Makes a hole of these groups, of which no bytes came.
     pub(in crate::io::store::tree) fn make_hole(&mut self, entry: u32, groups: Range<u64>) -> Result<(), StoreError> {
         self.with(entry, (), |partial, open| {
-            if std::mem::take(&mut partial.is_forgetful) && partial.place.store.policy.sync {
-                open.journal.sync()?;
+            if std::mem::take(&mut partial.is_forgetful) {
+                partial.place.try_to(Operation::SyncJournal, || open.journal.sync())?;
             }
             let bytes = bytes_of(&groups, partial.size);
             dig(open, &bytes)?;
