@@ -29,7 +29,7 @@ fn every_size_arrives_exactly_in_every_mode_and_spelling() {
         copy(address, &local, &name, way).expect(0).saying(verified).saying(&digest);
         assert!(there.content(&name) == Some(bytes), "{name} differs");
     });
-    assert!(there.leftovers().is_empty());
+    there.expect_tidy();
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn two_clients_that_send_one_name_leave_one_of_the_files() {
     });
     let content = there.content("f").expect("it is there");
     assert!(files.iter().any(|(_, bytes)| *bytes == content));
-    assert!(there.leftovers().is_empty());
+    there.expect_tidy();
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn expect_alive(server: &mut Program, address: SocketAddr, here: &Folder, disk: 
     copy(address, &local, "small", &[]).expect(0);
     assert_eq!(disk.content("small"), Some(bytes));
     assert!(server.is_running());
-    assert!(disk.leftovers().is_empty(), "{:?}", disk.names());
+    disk.expect_tidy();
 }
 
 #[test]

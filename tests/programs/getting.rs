@@ -42,7 +42,7 @@ fn every_size_comes_exactly_and_both_sides_say_so() {
         assert_eq!((&told["mode"], &told["name"], &told["files"]), (&"get".into(), &name.into(), &1.into()), "{told}");
         assert_eq!(told["bytes"], size, "{told}");
     }
-    assert!(pair.here.leftovers().is_empty());
+    pair.here.expect_tidy();
 }
 
 #[test]

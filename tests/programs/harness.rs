@@ -321,6 +321,11 @@ impl Folder {
         names
     }
 
+    /// Nothing temporary is left. A client may know that all is there before the server's disk has tidied up.
+    pub fn expect_tidy(&self) {
+        wait_until(LIMIT, "nothing temporary is left", || self.leftovers().is_empty());
+    }
+
     /// Temporary files that a server made here.
     pub fn leftovers(&self) -> Vec<String> {
         self.names().into_iter().filter(|name| name.starts_with(".homing-")).collect()

@@ -92,7 +92,8 @@ fn a_tree_with_links_is_the_same_there_and_back_again() {
     assert_eq!(contents(walk(&pair.there.at("bare"))), expected);
     get(&pair, address, &["-r", "--links", "bare/.", text(&pair.here.at("bare/"))]).expect(0);
     assert_eq!(contents(walk(&pair.here.at("bare"))), expected);
-    assert!(pair.there.leftovers().is_empty() && pair.here.leftovers().is_empty());
+    pair.there.expect_tidy();
+    pair.here.expect_tidy();
 }
 
 #[test]

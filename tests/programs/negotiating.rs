@@ -61,7 +61,7 @@ fn our_own_programs_go_windowed_and_nothing_is_told_of_the_start() {
     let events = server.interrupt().expect(130).events();
     assert!(names(&events, "event").iter().all(|kind| *kind != "failed"), "{events:#?}");
     assert!(names(&events, "mode").iter().all(|mode| *mode == "windowed"), "{events:#?}");
-    assert!(pair.there.leftovers().is_empty());
+    pair.there.expect_tidy();
 }
 
 #[test]

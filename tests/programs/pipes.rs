@@ -17,7 +17,7 @@ fn a_server_whose_output_nobody_reads_any_more_ends_quietly() {
     copy(address, &local, "f", &["--timeout", "1"]);
     let ended = server.end();
     assert!(ended.err.is_empty(), "{ended:#?}");
-    assert!(there.leftovers().is_empty());
+    there.expect_tidy();
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn slow(pair: &Pair, to: SocketAddr) -> Program {
 fn finish(pair: &Pair, to: SocketAddr, more: &[&str]) -> Value {
     let ended = pair.copy(to, &[&[text(&pair.here.at("f")), "f", "--json"], more].concat()).expect(0);
     assert!(pair.there.content("f") == fs::read(pair.here.at("f")).ok(), "it differs");
-    assert!(pair.there.leftovers().is_empty(), "{:?}", pair.there.leftovers());
+    pair.there.expect_tidy();
     ended.events().pop().expect("a last event")
 }
 

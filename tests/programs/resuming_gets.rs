@@ -28,7 +28,7 @@ fn finish(pair: &Pair, target: SocketAddr, more: &[&str]) -> Value {
     let here = pair.here.at("f");
     let ended: Ended = start(pair, target, &[&["f", text(&here), "--json"], more].concat()).end().expect(0);
     assert!(pair.here.content("f") == pair.there.content("f"), "it differs");
-    assert!(pair.here.leftovers().is_empty(), "{:?}", pair.here.leftovers());
+    pair.here.expect_tidy();
     ended.events().pop().expect("a last event")
 }
 

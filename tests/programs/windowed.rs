@@ -51,7 +51,7 @@ fn every_size_arrives_exactly() {
         ended.saying(&format!("blake3 {}", blake3::hash(&bytes)));
         assert!(pair.there.content(&name) == Some(bytes), "{name} differs");
     });
-    assert!(pair.there.leftovers().is_empty());
+    pair.there.expect_tidy();
 }
 
 /// A folder in a folder with files of any size, among them an empty one, and folders with nothing in them.
