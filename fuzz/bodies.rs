@@ -1,5 +1,6 @@
 //! What the fuzz targets do with their bytes; `tests/fuzz_corpus.rs` does the same with the corpora under stable Rust.
 
+pub mod blocks;
 pub mod caller;
 pub mod chat;
 pub mod client;
@@ -13,6 +14,7 @@ pub mod pirate;
 pub mod quay;
 pub mod server;
 
+use blocks::Blocks;
 use caller::Call;
 use chat::Hall;
 use client::{Client, PEERS, right_answer};
@@ -571,6 +573,30 @@ pub fn transfer(kind: u8, size: u64) -> Transfer {
 }
 
 /// Bytes that are read from the front.
+/// Pieces of compressed blocks, good ones and any others, until one of them ends the connection.
+///
+/// Every step begins with a byte: 0 frames as they are, with their length, two bytes, low one first, before them; 1 a piece of a good block
+/// (which, from where and how long, in 255ths); 2 a whole one (which); 3 nothing below one (which) is wanted any more.
+pub fn blocks(script: &[u8]) {
+    let (mut script, mut blocks) = (Script(script), Blocks::new());
+    for _ in 0..STEPS_MAX {
+        let Some(step) = script.byte() else { break };
+        let mut byte = || script.byte().unwrap_or_default();
+        let goes_on = match step & 3 {
+            1 => blocks.hear_good(byte(), (byte(), byte())),
+            2 => blocks.hear_good(byte(), (0, 255)),
+            3 => {
+                blocks.pass(byte());
+                true
+            }
+            _ => blocks.hear(script.datagram()),
+        };
+        if !goes_on {
+            break;
+        }
+    }
+}
+
 struct Script<'a>(&'a [u8]);
 
 impl<'a> Script<'a> {

@@ -3,6 +3,7 @@
 mod run;
 
 use crate::chunker::request::{Attributes, Existing, Likeness};
+use crate::compression::Compression;
 use crate::io::events::{Listener, Note, Report, Silence};
 use crate::io::signals::{Canceller, Watch};
 use crate::io::sources::Pattern;
@@ -46,6 +47,7 @@ pub struct Client {
     congestion: Choice,
     attributes: Attributes,
     links: bool,
+    compression: Compression,
     exclude: Vec<Pattern>,
     limit: Option<Limit>,
     plot: Option<PathBuf>,
@@ -89,6 +91,7 @@ impl Client {
             congestion: Choice::Bbr,
             attributes: Attributes::Fresh,
             links: false,
+            compression: Compression::Auto,
             exclude: Vec::new(),
             limit: None,
             plot: None,
@@ -201,6 +204,13 @@ impl Client {
     /// Copy symbolic links inside folders as links, if they stay inside what is copied; otherwise they are left out and told of.
     pub fn links(mut self, are_copied: bool) -> Self {
         self.links = are_copied;
+        self
+    }
+
+    /// Whether what becomes smaller goes compressed \[default: [`Compression::Auto`]\]; what is got, the server compresses. How long a compressed
+    /// block is tells how alike what is in it is: [`Compression::No`] is for files with secrets beside what strangers wrote.
+    pub fn compress(mut self, compression: Compression) -> Self {
+        self.compression = compression;
         self
     }
 

@@ -115,6 +115,7 @@
 // Ground: bytes, names, time, files as a range of bytes.
 pub mod chunker;
 pub mod codec;
+pub mod compression;
 pub mod limits;
 pub mod name;
 pub mod ranges;
@@ -151,6 +152,8 @@ mod outcome;
 mod server;
 
 pub use client::{Client, Mode};
+#[doc(inline)]
+pub use compression::Compression;
 #[doc(inline)]
 pub use io::events::{Note, Report};
 #[doc(inline)]

@@ -67,6 +67,11 @@ fn the_windowed_codec_stands_its_corpus_and_all_its_damage() {
 }
 
 #[test]
+fn compressed_blocks_stand_their_corpus() {
+    replay("blocks", bodies::blocks);
+}
+
+#[test]
 fn the_handshake_stands_its_corpus() {
     replay("hello", |bytes| {
         bodies::hello(bytes);
@@ -133,6 +138,7 @@ fn mutated_corpora_are_stood() {
         "messages" => bodies::messages,
         "chat" => bodies::chat,
         "frames" => bodies::frames,
+        "blocks" => bodies::blocks,
         "hello" => |bytes| _ = bodies::hello(bytes),
         "harbour" => |bytes| _ = bodies::harbour(bytes),
         "upload" => |bytes| _ = bodies::upload(bytes),

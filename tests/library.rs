@@ -374,11 +374,13 @@ fn what_makes_no_sense_is_said_before_anything_is_sent() {
     expect_usage(client().send([&path], ""), "REMOTE is empty");
     expect_usage(client().send([] as [&Path; 0], "f"), "nothing");
     expect_usage(client().mode(Mode::Lab).overwrite(true).send([&path], "f"), "--overwrite needs");
+    expect_usage(client().mode(Mode::Lab).compress(homing::Compression::No).send([&path], "f"), "--compress needs");
     expect_usage(client().mode(Mode::Checked).send([&path, &path], "f"), "several files");
     expect_usage(client().mode(Mode::Checked).spelling(Spelling::Compact).send([&path], "f"), "spaced spelling");
     expect_usage(client().mode(Mode::Lab).get(["f"], "g"), "--get needs");
     expect_usage(client().mode(Mode::Lab).rehearse([&path], "g"), "--dry-run needs");
     expect_usage(client().update(true).get(["f"], "g"), "--update is for what is sent");
+    expect_usage(client().limit("1mbit".parse().expect("a rate")).get(["f"], "g"), "--limit is for what is sent");
     expect_usage(client().congestion(Congestion::Fixed(1)).get(["f"], "g"), "others fix");
     expect_usage(client().get(["../f"], "g"), "cannot be got");
     expect_usage(client().mode(Mode::Windowed).ladder(true).send([&path], "f"), "cannot be drawn");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors, lowest first. A file may import from its own room and from lower floors.
 const FLOORS: &[&[&str]] = &[
-    &["codec", "limits", "name", "ranges", "rate", "rtt", "chunker", "weather"],
+    &["codec", "compression", "limits", "name", "ranges", "rate", "rtt", "chunker", "weather"],
     &["packet"],
     &["session", "trace"],
     &["endpoint", "echo", "relay", "harbour"],
@@ -41,6 +41,7 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("base64", &["session/handshake/identity.rs", "session/handshake/terms.rs"]),
+    ("zstd", &["compression.rs"]),
     ("zeroize", &["session/handshake/", "session/windowed/protection.rs", "io/identity.rs", "io/identity/"]),
     ("signal_hook", &["io/signals.rs"]),
     ("clap", &["app/cli/", "bin/"]),

@@ -15,7 +15,7 @@ use super::contact::{self, Attempt, CLOSED_AFTER, Errand, STOPPED, TELL_EVERY, W
 use super::exit;
 use crate::chunker::answers::{Answer, AnswerReader};
 use crate::io::driver::Application;
-use crate::io::events::windowed::{UploadNote, WindowedNote};
+use crate::io::events::windowed::{UploadNote, WindowedNote, WireNote};
 use crate::io::events::{Finished, MODE_GET, Note, Progress, Report, Transfer};
 use crate::io::identity::KnownHosts;
 use crate::io::signals::Interrupt;
@@ -290,6 +290,7 @@ impl Getting<'_> {
         if saved.files > 0 || verdict.is_none() {
             let (missing, blake3) = (self.account.missing(), saved.blake3.map(hex::encode));
             let resumed = self.account.resumed;
+            let wire = Some(WireNote::new(&self.stats, self.account.received));
             let is_single = saved.files == 1 && !self.is_many();
             self.report.note(&Note::Finished(Box::new(Finished {
                 id: 0,
@@ -301,7 +302,15 @@ impl Getting<'_> {
                 mode: MODE_GET,
                 verified: true,
                 rtt_ms: self.stats.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
-                windowed: Some(WindowedNote { files: saved.files, missing, blake3, resumed, there: 0, path: None }),
+                windowed: Some(WindowedNote {
+                    files: saved.files,
+                    missing,
+                    blake3,
+                    resumed,
+                    there: 0,
+                    wire,
+                    path: None,
+                }),
                 ..Finished::default()
             })))?;
         }

@@ -20,7 +20,7 @@ use crate::chunker::answers::{Answer, AnswerReader};
 use crate::chunker::digests::FileDigest;
 use crate::chunker::request::Existing;
 use crate::io::driver::Application;
-use crate::io::events::windowed::{UploadNote, WindowedNote};
+use crate::io::events::windowed::{UploadNote, WindowedNote, WireNote};
 use crate::io::events::{Finished, Note, Progress, Report, Transfer};
 use crate::io::identity::KnownHosts;
 use crate::io::signals::Interrupt;
@@ -296,6 +296,7 @@ impl Sending<'_> {
             resumed: caller.upload().source().resumed(),
             there: self.balance.there(),
             blake3: digests.map(|(blake3, _)| hex::encode(blake3)),
+            wire: Some(WireNote::new(&self.stats, self.stats.acknowledged)),
             path: Some(path),
         };
         self.report.note(&Note::Finished(Box::new(Finished {

@@ -121,6 +121,7 @@ fn with_windowed(client: Client, args: &WindowedArgs) -> Client {
     let client = client
         .recursive(args.recursive)
         .links(args.extent.links)
+        .compress(args.extent.compress.into())
         .preserve(args.extent.preserve)
         .restart(args.restart)
         .sha256(args.sha256)

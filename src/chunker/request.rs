@@ -10,12 +10,13 @@
 //!                   2 = one byte, 1 if permissions and times are kept as the manifest says them; or
 //!                   3 those above are wanted, then 1 for folders as well, 2 for the links inside them too, or 0, and how fast: 0 bbr,
 //!                   1 cubic, 2 background; fields: 1 = as above, or 3: it is used, there is some, and its sender waits until it knows
-//!                   what; BLAKE3
+//!                   what, 8 = one byte, whether they come compressed: 1 always, 2 never, without the field where it pays; BLAKE3
 //! ```
 
 use super::records::{Family, Record, RecordError, RecordReader, RecordWriter, read_field, write_field};
 use super::wanted::{Pace, WISHES_MAX, Wanted, Wish};
 use crate::codec::{Cursor, Writer};
+use crate::compression::Compression;
 use thiserror::Error;
 
 /// What happens to a file that has a name already. A policy of `no_clobber` stands above it.
@@ -83,14 +84,19 @@ pub fn request_for(wanted: &Wanted) -> Result<Vec<u8>, RequestError> {
     }
     let (mut out, mut body) = (Vec::new(), Vec::new());
     let mut records = RecordWriter::new(FAMILY, &mut out);
-    let mut writer = Writer::new(&mut body, usize::MAX);
     let depth = u64::from(wanted.is_recursive) + u64::from(wanted.is_recursive && wanted.has_links);
     let numbers = [WANTED_END, depth, wanted.pace.number()];
     let mut write = || {
         for wish in &wanted.wishes {
             records.record(WANTED, &wish.write()?, &mut out)?;
         }
-        numbers.iter().try_for_each(|number| writer.varint(*number))
+        let mut writer = Writer::new(&mut body, usize::MAX);
+        numbers.iter().try_for_each(|number| writer.varint(*number))?;
+        match wanted.compression {
+            Compression::Auto => Ok(()),
+            Compression::Zstd => write_field(COMPRESSION, &[1], &mut body),
+            Compression::No => write_field(COMPRESSION, &[2], &mut body),
+        }
     };
     let written = write().and_then(|()| match wanted.earlier {
         Earlier::Ignored => Ok(()),
@@ -197,17 +203,27 @@ fn read_end(body: &[u8], wishes: Vec<Wish>, (earlier, attributes): (&mut Earlier
                 _ => return None,
             };
             let pace = Pace::of(cursor.varint()?)?;
+            let mut compression = Compression::Auto;
             while cursor.remaining() > 0 {
                 match read_field(&mut cursor)? {
                     (EARLIER, [1]) => *earlier = Earlier::Used,
                     (EARLIER, [2]) => *earlier = Earlier::Dropped,
                     (EARLIER, [3]) => *earlier = Earlier::Awaited,
-                    (EARLIER, _) => return None,
+                    (COMPRESSION, [1]) => compression = Compression::Zstd,
+                    (COMPRESSION, [2]) => compression = Compression::No,
+                    (EARLIER | COMPRESSION, _) => return None,
                     // What a later version adds as a field may be ignored.
                     _ => {}
                 }
             }
-            return Some(Request::Get(Wanted { wishes, is_recursive, has_links, pace, earlier: *earlier }));
+            return Some(Request::Get(Wanted {
+                wishes,
+                is_recursive,
+                has_links,
+                pace,
+                earlier: *earlier,
+                compression,
+            }));
         }
         _ => return None,
     };
@@ -256,6 +272,9 @@ const EARLIER: u64 = 1;
 /// The number of a field.
 const ATTRIBUTES: u64 = 2;
 
+/// The number of a field of those that want files.
+const COMPRESSION: u64 = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,13 +303,13 @@ mod tests {
     fn what_is_wanted_comes_back() {
         let name = |text| crate::name::SafeName::parse(text).ok();
         let wishes = vec![Wish { path: name("a/b"), name: name("c") }, Wish { path: None, name: None }];
-        for (wishes, is_recursive, has_links, pace) in [
-            (wishes.clone(), true, false, Pace::Background),
-            (wishes, true, true, Pace::Bbr),
-            (Vec::new(), false, false, Pace::Cubic),
+        for (wishes, is_recursive, has_links, pace, compression) in [
+            (wishes.clone(), true, false, Pace::Background, Compression::Zstd),
+            (wishes, true, true, Pace::Bbr, Compression::Auto),
+            (Vec::new(), false, false, Pace::Cubic, Compression::No),
         ] {
             let earlier = if is_recursive { Earlier::Awaited } else { Earlier::Dropped };
-            let wanted = Wanted { wishes, is_recursive, has_links, pace, earlier };
+            let wanted = Wanted { wishes, is_recursive, has_links, pace, earlier, compression };
             let bytes = request_for(&wanted).expect("few");
             for at in 0..bytes.len() {
                 assert_eq!(RequestReader::new().next(&mut &bytes[..at]), Ok(None));
@@ -316,6 +335,9 @@ mod tests {
         assert_eq!(records(&[b"\x01a"], b"\x00"), Err(RequestError::Unknown));
         assert_eq!(records(&[b"\x01a"], b"\x03\x00\x03"), Err(RequestError::Unknown));
         assert_eq!(records(&[b"\x01a"], b"\x03\x03\x00"), Err(RequestError::Unknown));
+        // Compressed in a way that nobody knows, or only half said.
+        assert_eq!(records(&[b"\x01a"], b"\x03\x00\x00\x08\x01\x03"), Err(RequestError::Unknown));
+        assert_eq!(records(&[b"\x01a"], b"\x03\x00\x00\x08\x01"), Err(RequestError::Unknown));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use super::manifest::{Entry, Item, Kind, ManifestReader};
 use super::request::Earlier;
 use crate::codec::{Cursor, Full, Writer};
+use crate::compression::Compression;
 use crate::name::{Printable, SafeName};
 use thiserror::Error;
 
@@ -30,6 +31,8 @@ pub struct Wanted {
     pub pace: Pace,
     /// What becomes of what an earlier session left where it is to come to rest.
     pub earlier: Earlier,
+    /// Whether it is to come compressed.
+    pub compression: Compression,
 }
 
 /// Which congestion control the sender is to use. A fixed rate is not for others to choose.

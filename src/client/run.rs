@@ -9,6 +9,7 @@ use crate::app::send::{Extent, SendPlan, rehearse, send};
 use crate::app::{TIMEOUT, WINDOWED_TIMEOUT, exit};
 use crate::chunker::request::{Attributes, Existing, Likeness};
 use crate::chunker::wanted::Pace;
+use crate::compression::Compression;
 use crate::io::events::{Note, Report};
 use crate::io::qlog::{Format, QlogWriter, Vantage};
 use crate::io::recording;
@@ -106,7 +107,7 @@ impl Client {
         };
         let placed = place(&remotes, local, self.recursive, self.pace()?);
         let (mut wanted, place) = placed.map_err(|error| Error::usage(error.to_string()))?;
-        wanted.has_links = self.links;
+        (wanted.has_links, wanted.compression) = (self.links, self.compression);
         let name = if place == Place::Output { remotes.concat() } else { local.to_owned() };
         let plan = GetPlan {
             target: self.target.clone(),
@@ -167,6 +168,7 @@ impl Client {
                 links: self.links,
                 exclude: Exclude::new(self.exclude.clone()),
                 limit: self.limit.clone(),
+                compression: self.compression,
             },
         })
     }
@@ -218,6 +220,7 @@ impl Client {
             (self.attributes != Attributes::Fresh, "--preserve"),
             (self.sha256, "--sha256"),
             (self.restart, "--restart"),
+            (self.compression != Compression::Auto, "--compress"),
             (self.congestion != Choice::Bbr, "--congestion"),
         ];
         both.into_iter().filter_map(|(is_used, option)| is_used.then_some(option)).chain(self.sending_options())

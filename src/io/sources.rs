@@ -30,6 +30,7 @@ use self::plan::plan;
 use self::stream::Stream;
 use self::walk::Walk;
 use crate::chunker::wanted::Wanted;
+use crate::compression::Compression;
 use crate::io::store::Store;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ use std::sync::{Arc, Mutex};
 pub struct Sources {
     catalogue: Shared,
     reader: Reader,
+    compression: Compression,
 }
 
 /// Standard input, with all that was read of it.
@@ -98,7 +100,7 @@ impl Sources {
     fn walking(walk: Walk, stream: Option<Arc<Stream>>) -> Self {
         let catalogue = Arc::new(Mutex::new(Catalogue::new(walk, stream)));
         let reader = Reader::new(Arc::clone(&catalogue));
-        Self { catalogue, reader }
+        Self { catalogue, reader, compression: Compression::No }
     }
 
     /// Leaves out of the folders that were named what the patterns match. To be said before anything is walked.
@@ -113,6 +115,12 @@ impl Sources {
     pub fn with_links(self) -> Self {
         lock(&self.catalogue).copy_links();
         self
+    }
+
+    /// Lets blocks of what is read ahead be compressed.
+    #[must_use]
+    pub fn compressing(self, compression: Compression) -> Self {
+        Self { compression, ..self }
     }
 
     /// Walks on to the next entry, or to the next that is none. `None` after [`Found::End`].
@@ -164,7 +172,7 @@ impl Sources {
         resumption: Resumption,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<ReadAhead> {
-        ReadAhead::start(self.catalogue, self.reader, (sha256, resumption), Box::new(wake))
+        ReadAhead::start(self.catalogue, self.reader, (sha256, resumption, self.compression), Box::new(wake))
     }
 }
 

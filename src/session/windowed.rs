@@ -3,6 +3,7 @@
 pub mod acks;
 pub mod caller;
 pub mod chrono;
+pub mod compressed;
 pub mod connection;
 pub mod delivery;
 pub mod download;

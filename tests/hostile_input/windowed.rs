@@ -48,6 +48,7 @@ proptest! {
 
     #[test]
     fn no_bytes_upset_those_who_read_them(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        bodies::blocks(&bytes);
         bodies::listing(&bytes);
         bodies::tree(&bytes);
         bodies::identity(&bytes);

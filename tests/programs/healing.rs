@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A server where another one was.
-fn server_again(pair: &Pair, address: SocketAddr, more: &[&str]) -> Program {
+pub fn server_again(pair: &Pair, address: SocketAddr, more: &[&str]) -> Program {
     let (port, keys) = (address.port().to_string(), pair.keys.at("server"));
     let root = text(pair.there.path());
     let all = [&port, "--json", "--bind", "127.0.0.1", "--root", root, "--config-dir", text(&keys)];
@@ -18,7 +18,7 @@ fn server_again(pair: &Pair, address: SocketAddr, more: &[&str]) -> Program {
     server
 }
 
-fn kill(server: Program) {
+pub fn kill(server: Program) {
     server.signal(Signal::KILL);
     drop(server);
 }

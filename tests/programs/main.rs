@@ -11,6 +11,7 @@ mod healing;
 mod bad_server;
 mod chat;
 mod chat_server;
+mod compressing;
 mod copying;
 mod crowds;
 mod echo;

@@ -127,7 +127,7 @@ fn what_makes_no_sense_in_the_file_is_said_with_its_line_and_what_is_allowed() {
         ("\ntimout = 3\n", "line 2: \"timout\" is no setting of the top; settings there are allow-get, "),
         (
             "[client]\nroot = \"x\"\n",
-            "line 2: \"root\" is no setting of [client]; settings there are checksum, congestion, ",
+            "line 2: \"root\" is no setting of [client]; settings there are checksum, compress, congestion, ",
         ),
         (
             "[clinet]\nmode = \"lab\"\n",

@@ -1,7 +1,8 @@
 //! Windowed transfers the other way round: a client asks, its server sends, under random weather, with a client that moves.
 
+use crate::compressing::Blocks;
 use crate::transfers::random_weather;
-use crate::uploads::{beginning, bytes, content, harbour, key};
+use crate::uploads::{beginning, bytes, harbour, key};
 use crate::{Replay, seeds};
 use homing::harbour::{self, Harbour};
 use homing::packet::windowed::Cipher;
@@ -14,9 +15,10 @@ use homing::session::windowed::caller::Errand;
 use homing::session::windowed::connection::End;
 use homing::session::windowed::download::{Download, Event, Fetching};
 use homing::session::windowed::reception;
-use homing::session::windowed::streams::Source;
+use homing::session::windowed::streams::{Form, Source};
 use homing::weather::{Link, Weather};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -27,6 +29,7 @@ const VERDICT: &[u8] = b"all is well";
 /// How many bytes there are, at length, and the bytes.
 struct Supply {
     manifest: Vec<u8>,
+    blocks: Blocks,
 }
 
 impl Source for Supply {
@@ -34,32 +37,38 @@ impl Source for Supply {
         for (at, byte) in into.iter_mut().enumerate() {
             *byte = match space {
                 Space::Manifest => self.manifest[offset as usize + at],
-                _ => content(offset + at as u64),
+                _ => self.blocks.content(offset + at as u64),
             };
         }
         true
     }
+
+    fn form(&mut self, range: Range<u64>, may_compress: bool) -> Form {
+        self.blocks.form(range, may_compress)
+    }
 }
 
-struct Plan {
+pub struct Plan {
     weather: String,
-    bytes: u64,
+    pub bytes: u64,
     manifest: usize,
-    choice: Choice,
+    pub choice: Choice,
     /// How long the client's disk takes.
-    disk: Duration,
+    pub disk: Duration,
     /// The client's address changes so often.
     moves_every: Option<Duration>,
     /// The client goes on without these bytes.
-    refused: u64,
+    pub refused: u64,
     /// The client has these from an earlier session, and says so before anything is sent.
-    held: RangeSet,
+    pub held: RangeSet,
+    pub blocks: Blocks,
 }
 
 impl Plan {
-    fn new(weather: &str, bytes: u64) -> Self {
+    pub fn new(weather: &str, bytes: u64) -> Self {
         let (weather, choice, disk) = (weather.to_owned(), Choice::Bbr, Duration::ZERO);
-        Self { weather, bytes, manifest: 100, choice, disk, moves_every: None, refused: 0, held: RangeSet::new() }
+        let (held, blocks) = (RangeSet::new(), Blocks::default());
+        Self { weather, bytes, manifest: 100, choice, disk, moves_every: None, refused: 0, held, blocks }
     }
 }
 
@@ -110,7 +119,7 @@ impl Giver {
                         manifest.resize(plan.manifest.max(8), 7);
                         let length = manifest.len() as u64;
                         harbour.with(id, now, |reception| {
-                            reception.turn(plan.choice, Box::new(Supply { manifest }));
+                            reception.turn(plan.choice, Box::new(Supply { manifest, blocks: plan.blocks }));
                             reception.handle_answer(WORD);
                             reception.handle_manifest(length);
                             if plan.held.is_empty() {
@@ -197,7 +206,7 @@ impl Taker {
                     }
                 }
                 Event::Happened(reception::Event::Data(block)) => {
-                    let is_right = |(at, byte): (usize, &u8)| *byte == content(block.offset + at as u64);
+                    let is_right = |(at, byte): (usize, &u8)| *byte == plan.blocks.content(block.offset + at as u64);
                     assert!(block.bytes.iter().enumerate().all(is_right), "at {}", block.offset);
                     let length = block.bytes.len() as u64;
                     assert_eq!(self.received.insert(block.offset..block.offset + length), length, "each byte once");
@@ -222,7 +231,7 @@ impl Taker {
 }
 
 /// One transfer, until both sides have forgotten it; gives how long it took.
-fn run(plan: &Plan, seed: u64) -> Duration {
+pub fn run(plan: &Plan, seed: u64) -> Duration {
     let weather: Weather = plan.weather.parse().expect("a weather");
     let began = beginning();
     let mut now = began;

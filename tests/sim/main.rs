@@ -5,6 +5,7 @@
 mod behaviour;
 mod bottleneck;
 mod chats;
+mod compressing;
 mod congestion;
 mod conversations;
 mod downloads;

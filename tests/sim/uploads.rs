@@ -1,6 +1,7 @@
 //! Whole windowed transfers: handshake, manifest, bytes, the last word; under random weather, with a peer that moves, and at the
 //! rates that they are made for.
 
+use crate::compressing::Blocks;
 use crate::scatter::Scattered;
 use crate::transfers::random_weather;
 use crate::{Replay, seeds};
@@ -13,10 +14,11 @@ use homing::session::congestion::Choice;
 use homing::session::handshake::{Failure, Opening, PrivateKey, call, server};
 use homing::session::windowed::connection::End;
 use homing::session::windowed::reception;
-use homing::session::windowed::streams::Source;
+use homing::session::windowed::streams::{Form, Source};
 use homing::session::windowed::upload::{Event, Sending, Stats, Upload};
 use homing::weather::Weather;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// What the byte at an offset is.
@@ -27,6 +29,7 @@ pub fn content(offset: u64) -> u8 {
 /// A manifest that says nothing but how many bytes there are, at length, and the bytes.
 struct Pattern {
     manifest: Vec<u8>,
+    blocks: Blocks,
 }
 
 impl Source for Pattern {
@@ -34,10 +37,14 @@ impl Source for Pattern {
         for (at, byte) in into.iter_mut().enumerate() {
             *byte = match space {
                 Space::Manifest => self.manifest[offset as usize + at],
-                _ => content(offset + at as u64),
+                _ => self.blocks.content(offset + at as u64),
             };
         }
         true
+    }
+
+    fn form(&mut self, range: Range<u64>, may_compress: bool) -> Form {
+        self.blocks.form(range, may_compress)
     }
 }
 
@@ -69,6 +76,7 @@ pub struct Plan {
     pub source: Option<u64>,
     /// From when on the client may send so many bytes a second.
     pub limits: Vec<(Duration, u64)>,
+    pub blocks: Blocks,
 }
 
 impl Plan {
@@ -85,6 +93,7 @@ impl Plan {
             lateness: Duration::ZERO,
             source: None,
             limits: Vec::new(),
+            blocks: Blocks::default(),
         }
     }
 }
@@ -151,7 +160,7 @@ fn new_upload(seed: u64, plan: &Plan, now: Instant) -> Upload<Pattern> {
     };
     let mut manifest = plan.bytes.to_be_bytes().to_vec();
     manifest.resize(plan.manifest.max(8), 7);
-    let mut upload = Upload::new(call, sending, Pattern { manifest }, now);
+    let mut upload = Upload::new(call, sending, Pattern { manifest, blocks: plan.blocks }, now);
     upload.handle_manifest(plan.manifest.max(8) as u64);
     feed(&mut upload, plan, Duration::ZERO);
     upload
@@ -195,7 +204,7 @@ impl Disk {
                     }
                 }
                 reception::Event::Data(block) => {
-                    let is_right = |(at, byte): (usize, &u8)| *byte == content(block.offset + at as u64);
+                    let is_right = |(at, byte): (usize, &u8)| *byte == plan.blocks.content(block.offset + at as u64);
                     assert!(block.bytes.iter().enumerate().all(is_right), "at {}", block.offset);
                     let length = block.bytes.len() as u64;
                     assert_eq!(self.received.insert(block.offset..block.offset + length), length, "each byte once");

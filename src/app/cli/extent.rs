@@ -1,8 +1,9 @@
 //! How much is copied of what was named, and how fast.
 
+use crate::compression::Compression;
 use crate::io::sources::Pattern;
 use crate::io::throttle::Limit;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// What only the windowed mode knows.
 #[derive(Args, Clone, Debug)]
@@ -24,6 +25,10 @@ pub struct ExtentArgs {
     /// IP and UDP are not counted. @FILE: what that file says, looked at once a second; `none` lifts it. [default: no limit]
     #[arg(long, value_name = "RATE", value_parser = |text: &str| text.parse::<Limit>())]
     pub limit: Option<Limit>,
+    /// Compress what becomes smaller: auto where the path is slower than compressing, zstd always, no never, as for files that hold secrets
+    /// beside what strangers wrote: how well they go together shows in their length. With --get the server does it.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = CompressArg::Auto)]
+    pub compress: CompressArg,
     /// Say what would be sent and what could not be read, and send nothing, not even a question to the server; with --verbose or --json
     /// each file. [default: off]
     #[arg(short = 'n', long)]
@@ -38,6 +43,7 @@ impl ExtentArgs {
             (self.links, "--links"),
             (!self.exclude.is_empty(), "--exclude"),
             (self.limit.is_some(), "--limit"),
+            (self.compress != CompressArg::Auto, "--compress"),
             (self.dry_run, "--dry-run"),
         ];
         all.into_iter().filter_map(|(is_used, option)| is_used.then_some(option))
@@ -45,6 +51,24 @@ impl ExtentArgs {
 
     /// Those of them that make no sense where files are got.
     pub fn sending(&self) -> impl Iterator<Item = &'static str> {
-        self.used().filter(|option| !matches!(*option, "--preserve" | "--links"))
+        self.used().filter(|option| !matches!(*option, "--preserve" | "--links" | "--compress"))
+    }
+}
+
+/// Whether files are compressed on their way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CompressArg {
+    Auto,
+    Zstd,
+    No,
+}
+
+impl From<CompressArg> for Compression {
+    fn from(arg: CompressArg) -> Self {
+        match arg {
+            CompressArg::Auto => Self::Auto,
+            CompressArg::Zstd => Self::Zstd,
+            CompressArg::No => Self::No,
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::app::copy::{Guest, connect};
 use crate::app::exit;
 use crate::chunker::manifest::Kind;
 use crate::chunker::request::{Attributes, Existing};
+use crate::compression::Compression;
 use crate::io::clock;
 use crate::io::events::{Note, Report};
 use crate::io::identity::{ConfigFolder, IdentityError, Role};
@@ -67,6 +68,8 @@ pub struct Extent {
     pub exclude: Exclude,
     /// Not faster than this.
     pub limit: Option<Limit>,
+    /// Whether it goes compressed.
+    pub compression: Compression,
 }
 
 impl Extent {
@@ -185,8 +188,13 @@ fn prepare(
 /// What was named, and nothing that was to be left out.
 pub(super) fn gathered(plan: &SendPlan, input: Box<dyn Read + Send>) -> Result<Sources, PlanError> {
     let sources = Sources::gather_with(&plan.sources, plan.recursive, &plan.destination, input)?;
+    Ok(shaped(plan, sources))
+}
+
+/// The same as it was asked for.
+fn shaped(plan: &SendPlan, sources: Sources) -> Sources {
     let sources = if plan.extent.links { sources.with_links() } else { sources };
-    Ok(sources.excluding(plan.extent.exclude.clone()))
+    sources.excluding(plan.extent.exclude.clone()).compressing(plan.extent.compression)
 }
 
 /// Finds the sources and a name for the transfer.
@@ -202,7 +210,7 @@ pub(super) fn name_again(
     report: &mut dyn Report,
 ) -> io::Result<Result<Named, Why>> {
     let sources = Sources::gather_again(&plan.sources, plan.recursive, &plan.destination, input);
-    named(plan, sources.map(|sources| sources.excluding(plan.extent.exclude.clone())), balance, report)
+    named(plan, sources.map(|sources| shaped(plan, sources)), balance, report)
 }
 
 fn named(

@@ -7,7 +7,7 @@ use crate::chunker::groups::OFFERED_TO_SERVER_MAX;
 use crate::chunker::manifest::Kind;
 use crate::chunker::wanted::{Pace, Wanted};
 use crate::harbour::{FULL, Harbour};
-use crate::io::events::windowed::{PathNote, WindowedNote};
+use crate::io::events::windowed::{PathNote, WindowedNote, WireNote};
 use crate::io::events::{Finished, MODE_GET, Note, Progress, Report, Transfer};
 use crate::io::sources::{Feed, Found, News, Resumption, Sources};
 use crate::io::store::Store;
@@ -17,10 +17,11 @@ use crate::packet::windowed::frame::Space;
 use crate::session::congestion::Choice;
 use crate::session::handshake::PublicKey;
 use crate::session::windowed::connection::PROTOCOL_VIOLATION;
-use crate::session::windowed::streams::Source;
+use crate::session::windowed::streams::{Form, Source};
 use crate::session::windowed::upload::Stats;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -72,6 +73,10 @@ impl Source for Shared {
     fn read(&mut self, space: Space, offset: u64, into: &mut [u8]) -> bool {
         self.lock().read(space, offset, into)
     }
+
+    fn form(&mut self, range: Range<u64>, may_compress: bool) -> Form {
+        self.lock().form(range, may_compress)
+    }
 }
 
 impl Giving {
@@ -122,7 +127,8 @@ impl Giving {
             held_max: OFFERED_TO_SERVER_MAX,
             ..Resumption::default()
         };
-        let ahead = Sources::beneath(&self.store, wanted.clone()).resume(false, resumption, move || waker.wake())?;
+        let sources = Sources::beneath(&self.store, wanted.clone()).compressing(wanted.compression);
+        let ahead = sources.resume(false, resumption, move || waker.wake())?;
         let gift = Gift::new(Feed::asked_for(ahead), (known.client, wanted), choice);
         let (supply, mut word) = (Box::new(gift.feed.clone()), Vec::new());
         let gift = Gift { writer: Some(AnswerWriter::new(&mut word)), ..gift };
@@ -187,7 +193,9 @@ impl Giving {
         now: Instant,
     ) -> io::Result<bool> {
         let Some(gift) = self.gifts.get(&id) else { return Ok(false) };
-        let Stats { counts, rtt, packet_size, repeated, acknowledged, cipher, .. } = stats(id, harbour, now);
+        let stats = stats(id, harbour, now);
+        let Stats { counts, rtt, packet_size, repeated, acknowledged, cipher, .. } = stats;
+        let wire = Some(WireNote::new(&stats, acknowledged));
         #[expect(clippy::cast_precision_loss, reason = "for the eye")]
         let loss = counts.lost.saturating_sub(counts.spurious) as f64 / counts.packets.max(1) as f64;
         let congestion = gift.choice.to_string();
@@ -220,7 +228,15 @@ impl Giving {
             retransmissions: counts.lost,
             duplicates: counts.spurious,
             rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
-            windowed: Some(WindowedNote { files: gift.tally.placed, missing, blake3: None, resumed, there: 0, path }),
+            windowed: Some(WindowedNote {
+                files: gift.tally.placed,
+                missing,
+                blake3: None,
+                resumed,
+                there: 0,
+                wire,
+                path,
+            }),
             ..Finished::default()
         })))?;
         Ok(true)

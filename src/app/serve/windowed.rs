@@ -268,7 +268,15 @@ impl Unloading {
             seconds: now.saturating_duration_since(known.began).as_secs_f64(),
             mode: "windowed",
             verified: true,
-            windowed: Some(WindowedNote { files: tally.placed, missing, blake3, resumed, there, path: None }),
+            windowed: Some(WindowedNote {
+                files: tally.placed,
+                missing,
+                blake3,
+                resumed,
+                there,
+                wire: None,
+                path: None,
+            }),
             ..Finished::default()
         })))
     }

@@ -3,6 +3,7 @@
 use super::Volume;
 use crate::limits::{Limit, Spent};
 use crate::name::Printable;
+use crate::session::windowed::upload::Stats;
 use indicatif::DecimalBytes;
 use serde::Serialize;
 
@@ -148,9 +149,41 @@ pub struct WindowedNote {
     /// BLAKE3 of the content in hexadecimal, of a single file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blake3: Option<String>,
+    /// How many bytes that was on the wire, where this side knows.
+    #[serde(flatten)]
+    pub wire: Option<WireNote>,
     /// What sending it was like.
     #[serde(flatten)]
     pub path: Option<PathNote>,
+}
+
+/// What compressing has brought.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct WireNote {
+    /// Bytes of files that were copied.
+    pub plain_bytes: u64,
+    /// What they took on the wire, without headers and what was sent again.
+    pub wire_bytes: u64,
+}
+
+impl WireNote {
+    /// What so many bytes of files took.
+    pub fn new(stats: &Stats, plain_bytes: u64) -> Self {
+        Self { plain_bytes, wire_bytes: stats.on_wire(plain_bytes) }
+    }
+
+    /// What follows the rate; nothing where nothing became smaller.
+    fn words(&self) -> String {
+        if self.wire_bytes >= self.plain_bytes {
+            return String::new();
+        }
+        format!(", compressed to {:.0} %", percent(self.wire_bytes, self.plain_bytes))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for the eye")]
+fn percent(part: u64, whole: u64) -> f64 {
+    part as f64 * 100.0 / whole.max(1) as f64
 }
 
 /// What sending was like.
@@ -219,6 +252,7 @@ impl WindowedNote {
         if self.resumed > 0 {
             text += &format!(", resumed {} of {}", DecimalBytes(self.resumed), DecimalBytes(bytes));
         }
+        text += &self.wire.map_or(String::new(), |wire| wire.words());
         if let Some(path) = &self.path {
             text += &path.words(rtt_ms);
         }

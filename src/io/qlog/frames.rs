@@ -1,7 +1,7 @@
 //! The frames of a packet as qlog has them (draft-ietf-quic-qlog-quic-events-03, section 8.13).
 
 use super::file::milliseconds;
-use crate::packet::windowed::frame::Space;
+use crate::packet::windowed::frame::{Space, compressed};
 use crate::session::windowed::log::{Content, Part};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -39,6 +39,12 @@ impl Serialize for Ranges<'_> {
     }
 }
 
+/// What a frame that has no other name carries.
+#[derive(Serialize)]
+struct Raw {
+    length: usize,
+}
+
 /// A frame, and the parts behind it.
 struct Frame<'a> {
     content: &'a Content,
@@ -65,6 +71,13 @@ impl Serialize for Frame<'_> {
                 map.serialize_entry("stream_id", &stream_id(space))?;
                 map.serialize_entry("offset", &offset)?;
                 map.serialize_entry("length", &length)?;
+            }
+            Content::Compressed { start, length, at, count } => {
+                map.serialize_entry("raw_frame_type", &compressed::TYPE)?;
+                map.serialize_entry("raw", &Raw { length: count })?;
+                map.serialize_entry("homing_block", &start)?;
+                map.serialize_entry("homing_block_length", &length)?;
+                map.serialize_entry("homing_at", &at)?;
             }
             Content::MaxBytes { space, limit } => {
                 map.serialize_entry("stream_id", &stream_id(space))?;
@@ -103,7 +116,7 @@ fn frame_type(content: &Content) -> &'static str {
         Content::PathChallenge => "path_challenge",
         Content::PathResponse => "path_response",
         Content::NewConnectionId { .. } => "new_connection_id",
-        Content::Done { .. } => "unknown",
+        Content::Compressed { .. } | Content::Done { .. } => "unknown",
         Content::Close { .. } => "connection_close",
     }
 }

@@ -11,7 +11,7 @@ use crate::io::events::Current;
 use crate::io::spool::Spool;
 use crate::limits::Limit;
 use crate::packet::windowed::frame::Space;
-use crate::session::windowed::streams::Source;
+use crate::session::windowed::streams::{Form, Source};
 use std::io;
 use std::ops::Range;
 
@@ -246,6 +246,10 @@ impl Source for Feed {
             Space::Data => self.read_files(offset, into),
             Space::Answer => false,
         }
+    }
+
+    fn form(&mut self, range: Range<u64>, may_compress: bool) -> Form {
+        self.ahead.form(range, may_compress)
     }
 
     fn behind(&self) -> Limit {

@@ -6,6 +6,7 @@
 mod ahead;
 mod board;
 mod comparing;
+mod compressing;
 mod hashes;
 mod holes;
 mod resuming;
@@ -16,14 +17,17 @@ pub use self::resuming::Resumption;
 
 use self::ahead::{Ahead, FOUND_MAX, is_tiny};
 use self::board::Board;
+use self::compressing::Press;
 use self::ring::Block;
 use self::work::Work;
 use super::catalogue::{Described, Found, Holder, Shared, lock};
 use super::reader::{ReadError, Reader};
 use crate::chunker::digests::FileDigest;
 use crate::chunker::groups::HOLES_MAX;
+use crate::compression::Compression;
 use crate::io::events::Current;
 use crate::limits::Limit;
+use crate::session::windowed::streams::Form;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -46,7 +50,7 @@ impl ReadAhead {
     pub(super) fn start(
         catalogue: Shared,
         reader: Reader,
-        (sha256, resumption): (bool, Resumption),
+        (sha256, resumption, compression): (bool, Resumption, Compression),
         wake: Box<dyn Fn() + Send + Sync>,
     ) -> io::Result<Self> {
         let (board, held_max) = (Arc::new(Board::new(wake)), resumption.held_max);
@@ -61,6 +65,7 @@ impl ReadAhead {
             filled: 0,
             work: Work::default(),
             holes_left: HOLES_MAX,
+            press: Press::new(compression),
         };
         let thread = std::thread::Builder::new().name("read ahead".into()).spawn(move || ahead.run())?;
         Ok(Self { catalogue, reader, board, held_max, thread: Some(thread) })
@@ -117,10 +122,24 @@ impl ReadAhead {
     pub fn read_at(&mut self, offset: u64, out: &mut [u8]) -> Result<usize, ReadError> {
         let mut state = self.board.lock();
         let taken = state.ring.read_at(offset, out);
+        state.left = state.left.saturating_add(taken as u64);
         state.ring.take_to(offset.saturating_add(taken as u64));
         let has_room = state.ring.can_drop(&state.void);
         self.board.nudge(state, has_room);
         if taken > 0 { Ok(taken) } else { self.reader.read_at(offset, out) }
+    }
+
+    /// How the first of these bytes, which are [`ReadAhead::sendable`] and were not read, go best.
+    pub fn form(&mut self, range: Range<u64>, may_compress: bool) -> Form {
+        let mut guard = self.board.lock();
+        let state = &mut *guard;
+        let form = state.ring.form(range, may_compress, &state.void);
+        if let Form::Compressed { bytes, .. } = &form {
+            state.left = state.left.saturating_add(bytes.len() as u64);
+            let has_room = state.ring.can_drop(&state.void);
+            self.board.nudge(guard, has_room);
+        }
+        form
     }
 
     /// The receiver does not want this entry: it is not read, unless that happened already or is as cheap. Gives which of the bytes

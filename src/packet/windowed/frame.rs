@@ -23,13 +23,16 @@
 //! 10 NEW_CONNECTION_ID sequence retire id:8 token:16    use this one too; those below `retire` no more
 //! 11 DONE     answer                                    everything has its final name and is durable; ANSWER ends there
 //! 12 CLOSE    code length reason                        the reason is UTF-8, 256 bytes at most
+//! 18 COMPRESSED start length total at count bytes       of a block: `length` bytes of DATA from `start` on, made `total` bytes by zstd
 //! ```
 //!
 //! Offsets and packet numbers are at most 2^62 - 1, and so is the end of any bytes. A type is one byte: 64 are enough.
 
 pub mod ack;
+pub mod compressed;
 
 pub use ack::{Ack, EcnCounts, RANGES_MAX, Ranges};
+pub use compressed::Compressed;
 
 use super::field::ConnectionId;
 use super::header::RESET_TOKEN_LENGTH;
@@ -55,6 +58,8 @@ pub enum Frame<'a> {
         /// The bytes.
         bytes: &'a [u8],
     },
+    /// A piece of a block of the files' bytes, compressed.
+    Compressed(Compressed<'a>),
     /// Bytes of this space may be sent up to, and without, this offset.
     MaxBytes {
         /// Which space.
@@ -172,6 +177,7 @@ impl Frame<'_> {
                 begin_bytes(*space, *offset, bytes.len(), Extent::Counted, writer)?;
                 writer.bytes(bytes)
             }
+            Frame::Compressed(piece) => piece.encode(writer),
             Frame::MaxBytes { space, limit } => {
                 writer.byte(space.max_type())?;
                 writer.varint(*limit)
@@ -299,6 +305,7 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Frame<'a>, BadFrame> {
         NEW_CONNECTION_ID => decode_new_connection_id(cursor),
         DONE => Ok(Frame::Done { answer: varint(cursor, "DONE")? }),
         CLOSE => decode_close(cursor),
+        COMPRESSED => Compressed::decode(cursor).map(Frame::Compressed),
         _ => Err(BadFrame::UnknownType(kind)),
     }
 }
@@ -366,6 +373,7 @@ const PATH_RESPONSE: u8 = 0x0f;
 const NEW_CONNECTION_ID: u8 = 0x10;
 const DONE: u8 = 0x11;
 const CLOSE: u8 = 0x12;
+const COMPRESSED: u8 = compressed::TYPE;
 
 #[cfg(test)]
 mod tests {

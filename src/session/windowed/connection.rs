@@ -1,5 +1,6 @@
 //! A connection after its handshake: sealed packets both ways, and the streams that they carry. The leaves judge, this acts.
 
+mod arrival;
 mod course;
 mod event;
 mod limit;
@@ -9,8 +10,8 @@ mod packet;
 pub use event::{Batch, CHALLENGE_LENGTH, Config, End, Event, NO_ERROR, PROTOCOL_VIOLATION, Sink};
 
 use super::acks::{Acks, Ecn, Received};
+use super::compressed::incoming::Incoming;
 use super::flight::{Arrived, Fates, Flight, Leaving};
-use super::inbox::Arrival;
 use super::protection::{OpenError, Opener, Sealer};
 use super::replay::{Novelty, Replay};
 use super::streams::{Source, Streams};
@@ -31,6 +32,8 @@ pub struct Connection {
     acks: Acks,
     flight: Flight<Content>,
     streams: Streams,
+    /// Compressed blocks that came in part.
+    blocks: Incoming,
     /// A number that was taken and not used.
     spare: Option<u64>,
     /// The source has not the bytes that are to be sent next.
@@ -63,6 +66,7 @@ impl Connection {
             acks: Acks::new(),
             flight: Flight::new(&takeoff),
             streams: Streams::default(),
+            blocks: Incoming::default(),
             spare: None,
             is_starved: false,
             timeout,
@@ -226,6 +230,7 @@ impl Connection {
     fn over(&mut self, end: End) {
         let is_mute = matches!(end, End::ClosedByPeer { .. });
         let closing = self.closing.get_or_insert(Closing { code: 0, reason: String::new(), is_due: false, is_mute });
+        self.blocks.clear();
         self.watch.on_over(&end, closing.code, &closing.reason);
         if !self.events.iter().any(|event| matches!(event, Event::Over(_))) {
             self.events.push_back(Event::Over(end));
@@ -245,23 +250,8 @@ impl Connection {
                 self.flight.on_ack(&ack, &mut self.fates, now).map_err(|error| error.to_string())?;
                 self.settle(now);
             }
-            Frame::Bytes { space, .. } if !sink.has_room(space) => verdict.is_dropped = true,
-            Frame::Bytes { space, offset, bytes } => {
-                let range = offset..offset.saturating_add(bytes.len() as u64);
-                let arrival = self.streams.on_bytes(space, range.clone());
-                match arrival.ok_or("bytes came of a kind that only we send")?.map_err(|error| error.to_string())? {
-                    Arrival::New => sink.take(space, offset, bytes),
-                    Arrival::Partly(ranges) => {
-                        for new in ranges {
-                            let piece = (new.start - offset) as usize..(new.end - offset) as usize;
-                            sink.take(space, new.start, bytes.get(piece).unwrap_or_default());
-                        }
-                    }
-                    Arrival::Duplicate => {}
-                    Arrival::Dropped => verdict.is_dropped = true,
-                }
-                verdict.is_urgent |= self.streams.inbox(space).is_some_and(|inbox| inbox.is_complete());
-            }
+            Frame::Bytes { space, offset, bytes } => self.handle_bytes((space, offset, bytes), verdict, sink)?,
+            Frame::Compressed(piece) => self.handle_compressed(&piece, verdict, sink)?,
             Frame::MaxBytes { space, limit } => self.streams.on_limit(space, limit),
             Frame::PathChallenge(bytes) => {
                 verdict.is_urgent = true;
@@ -323,8 +313,10 @@ impl Connection {
                 break;
             }
         }
+        // What an acknowledgement leaves of a packet may be too little for anything else.
+        let is_roomy = draft.frames().room() >= ROOM_MIN;
         let carried = self.streams.write(&mut draft.frames(), source, intent.may_carry);
-        self.is_starved |= intent.has_next && !carried.has_content();
+        self.is_starved |= intent.has_next && is_roomy && !carried.has_content();
         let is_empty = draft.written() == after_ack;
         // Who only acknowledges asks now and then which of its acknowledgements arrived, and can forget what they said.
         if is_empty && (intent.wants_ping || self.acks_alone >= ACKS_ALONE_MAX) {
@@ -370,6 +362,9 @@ impl Connection {
         Some(Batch { segment, is_markable: false })
     }
 }
+
+/// Into so much room something of everything fits.
+const ROOM_MIN: usize = 64;
 
 /// What one system call takes.
 const BATCH_MAX: usize = 65_507;

@@ -75,12 +75,7 @@ impl Inbox {
     /// # Errors
     /// [`Violation`] if they should not have.
     pub fn on_data(&mut self, range: Range<u64>) -> Result<Arrival, Violation> {
-        if let Some(said) = self.end.filter(|end| range.end > *end) {
-            return Err(Violation::BeyondEnd { got: range.end, said });
-        }
-        if range.end > self.limit {
-            return Err(Violation::BeyondLimit { end: range.end, limit: self.limit });
-        }
+        self.check(&range)?;
         let len = range.end.saturating_sub(range.start);
         let mut gaps = self.received.gaps(range.clone());
         let arrival = match gaps.next() {
@@ -96,6 +91,20 @@ impl Inbox {
             return Ok(Arrival::Dropped);
         }
         Ok(arrival)
+    }
+
+    /// Whether any of these bytes would be new.
+    ///
+    /// # Errors
+    /// [`Violation`] if they should not come.
+    pub fn check(&self, range: &Range<u64>) -> Result<bool, Violation> {
+        if let Some(said) = self.end.filter(|end| range.end > *end) {
+            return Err(Violation::BeyondEnd { got: range.end, said });
+        }
+        if range.end > self.limit {
+            return Err(Violation::BeyondLimit { end: range.end, limit: self.limit });
+        }
+        Ok(!self.received.covers(range.clone()))
     }
 
     /// The peer says that the bytes end at the offset `end`.

@@ -30,6 +30,26 @@ pub struct Outbox {
     void: u64,
 }
 
+/// Bytes that are to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// Which.
+    pub range: Range<u64>,
+    /// Why.
+    pub order: Order,
+}
+
+/// Why bytes are to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// They never were.
+    Fresh,
+    /// They were, and are lost.
+    Lost,
+    /// They were, and may get lost: see [`Outbox::insure`].
+    Copy,
+}
+
 impl Outbox {
     /// Nothing to send yet, and never what is in `kept`: the peer has it from an earlier session. Of more than [`KEPT_MAX`]
     /// ranges the later ones are sent again.
@@ -60,19 +80,42 @@ impl Outbox {
 
     /// The bytes to send next, `max_len` at most and adjacent; `None` if there are none. From now on they are in flight.
     pub fn next(&mut self, max_len: u64) -> Option<Range<u64>> {
+        let mut next = self.peek(max_len)?;
+        next.range.end = next.range.end.min(next.range.start.saturating_add(max_len));
+        let range = next.range.clone();
+        self.take(next);
+        Some(range)
+    }
+
+    /// What to send next, all of it that is adjacent; only copies are no longer than `max_len`. To be cut as it suits, and then
+    /// [taken](Outbox::take).
+    pub fn peek(&self, max_len: u64) -> Option<Next> {
         if max_len == 0 {
             return None;
         }
-        if let Some(Range { start, end }) = self.lost.first() {
-            let range = start..end.min(start.saturating_add(max_len));
-            self.lost.remove(range.clone());
-            self.repeated = self.repeated.saturating_add(range.end - range.start);
-            return Some(range);
+        if let Some(range) = self.lost.first() {
+            return Some(Next { range, order: Order::Lost });
         }
-        let Some(gap) = self.fresh() else { return self.next_copy(max_len) };
-        let end = gap.end.min(gap.start.saturating_add(max_len));
-        self.next = end;
-        Some(gap.start..end)
+        match self.fresh() {
+            Some(range) => Some(Next { range, order: Order::Fresh }),
+            None => self.next_copy(max_len).map(|range| Next { range, order: Order::Copy }),
+        }
+    }
+
+    /// This goes now: from now on it is in flight. It begins where [`Outbox::peek`] said, or, if it is a copy, ends there.
+    pub fn take(&mut self, Next { range, order }: Next) {
+        let length = range.end.saturating_sub(range.start);
+        match order {
+            Order::Fresh => self.next = range.end,
+            Order::Lost => {
+                self.lost.remove(range);
+                self.repeated = self.repeated.saturating_add(length);
+            }
+            Order::Copy => {
+                self.uncopied = Some(range.start);
+                self.repeated = self.repeated.saturating_add(length);
+            }
+        }
     }
 
     /// There will be no more bytes than are there.
@@ -145,6 +188,11 @@ impl Outbox {
         self.acked.covers(0..end)
     }
 
+    /// Whether the peer has these bytes.
+    pub fn has(&self, range: Range<u64>) -> bool {
+        self.acked.covers(range)
+    }
+
     /// Where the bytes end that we have.
     pub fn available(&self) -> u64 {
         self.available
@@ -179,16 +227,13 @@ impl Outbox {
         self.uncopied.is_some_and(|end| self.acked.first_gap(0) < end)
     }
 
-    fn next_copy(&mut self, max_len: u64) -> Option<Range<u64>> {
+    fn next_copy(&self, max_len: u64) -> Option<Range<u64>> {
         let mut end = self.uncopied.filter(|_| self.has_copy())?;
         loop {
             let start = end.saturating_sub(max_len);
-            let last = self.acked.gaps(start..end).last();
-            end = last.as_ref().map_or(start, |gap| gap.start);
-            self.uncopied = Some(end);
-            if let Some(gap) = last {
-                self.repeated = self.repeated.saturating_add(gap.end - gap.start);
-                return Some(gap);
+            match self.acked.gaps(start..end).last() {
+                Some(gap) => return Some(gap),
+                None => end = start,
             }
         }
     }

@@ -13,7 +13,7 @@ use super::inbox::Inbox;
 use super::log::{self, Log, State};
 use super::ordered::Ordered;
 use super::protection::{Keys, OpenError};
-use super::streams::Source;
+use super::streams::{Form, Source};
 use super::watch::settings;
 use super::{ANSWER_CREDIT, DATA_WINDOW, MANIFEST_WINDOW};
 use crate::packet::windowed::frame::Space;
@@ -23,6 +23,7 @@ use crate::session::congestion::Choice;
 use crate::session::handshake::Accepted;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// What the application must do or may want to know.
@@ -342,6 +343,13 @@ impl Source for Said {
             None => return false,
         }
         true
+    }
+
+    fn form(&mut self, range: Range<u64>, may_compress: bool) -> Form {
+        match &mut self.supply {
+            Some(supply) => supply.form(range, may_compress),
+            None => Form::Plain { end: range.end },
+        }
     }
 }
 

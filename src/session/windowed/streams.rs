@@ -1,10 +1,11 @@
 //! What the packets carry: bytes of the three spaces, permission to send them, and the word that all is done.
 
+use super::compressed::outgoing::Outgoing;
 use super::inbox::{Arrival, Inbox, Violation};
 use super::outbox::Outbox;
 use crate::codec::Writer;
 use crate::limits::Limit;
-use crate::packet::windowed::frame::{Extent, Frame, Space, begin_bytes, bytes_header_length};
+use crate::packet::windowed::frame::{Extent, Frame, Space, begin_bytes, bytes_header_length, compressed};
 use crate::ranges::RangeSet;
 use std::ops::Range;
 
@@ -13,18 +14,42 @@ pub trait Source {
     /// Fills `into` with the bytes from `offset` on; says `false` when they are not there yet.
     fn read(&mut self, space: Space, offset: u64, into: &mut [u8]) -> bool;
 
+    /// How the first of these bytes of the files, none of which was sent, go best. A block that is compressed is given away: nobody asks for
+    /// its bytes again. `may_compress` says whether there is one to be given.
+    fn form(&mut self, range: Range<u64>, may_compress: bool) -> Form {
+        let _ = may_compress;
+        Form::Plain { end: range.end }
+    }
+
     /// What holds it back when it has nothing more to send.
     fn behind(&self) -> Limit {
         Limit::Disk
     }
 }
 
+/// How bytes of files go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As they are, up to this offset; what follows is asked for when it is its turn.
+    Plain {
+        /// Behind the first of them.
+        end: u64,
+    },
+    /// Compressed.
+    Compressed {
+        /// As many of the bytes that were asked for: at least one, at most [`BLOCK_MAX`](crate::compression::BLOCK_MAX).
+        length: usize,
+        /// One zstd frame, shorter than that.
+        bytes: Vec<u8>,
+    },
+}
+
 /// What a packet carried, to know what its fate means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Carried {
-    /// A piece of an ordered stream, and one of the files.
+    /// A piece of an ordered stream, and one of the files; two if the first is compressed.
     stream: Option<Piece>,
-    data: Option<Piece>,
+    data: [Option<Piece>; 2],
     /// By [`index`].
     limits: [bool; SPACES],
     done: bool,
@@ -42,6 +67,7 @@ struct Piece {
 pub struct Streams {
     out: [Option<Outbox>; SPACES],
     inward: [Option<Inbox>; SPACES],
+    compressed: Outgoing,
     done: Word,
 }
 
@@ -108,10 +134,11 @@ impl Streams {
         }
     }
 
-    /// These bytes are never to be sent: they are as good as there.
+    /// These bytes are never to be sent: they are as good as there. But for those in a compressed block that was begun, for others are in it.
     pub fn on_void(&mut self, space: Space, range: Range<u64>) {
+        let ranges = if space == Space::Data { self.compressed.outside(range) } else { vec![range] };
         if let Some(outbox) = slot(&mut self.out, space) {
-            outbox.on_void(range);
+            ranges.into_iter().for_each(|range| outbox.on_void(range));
         }
     }
 
@@ -140,6 +167,11 @@ impl Streams {
     /// The sending side of a space.
     pub fn outbox(&self, space: Space) -> Option<&Outbox> {
         self.out.get(index(space)).and_then(Option::as_ref)
+    }
+
+    /// How many bytes of files went compressed, and how many bytes that made of them.
+    pub fn compressed(&self) -> (u64, u64) {
+        self.compressed.counts()
     }
 
     /// Says that all is done, until it is heard.
@@ -174,7 +206,10 @@ impl Streams {
                 carried.stream = self.write_piece(space, Extent::Counted, writer, source);
             }
         }
-        carried.data = self.write_piece(Space::Data, Extent::ToTheEnd, writer, source);
+        let (first, is_compressed) = self.write_data(writer, source);
+        // Compressed blocks may end long before the packet does.
+        let second = if is_compressed && writer.room() >= ROOM_MIN { self.write_data(writer, source).0 } else { None };
+        carried.data = [first, second];
         carried
     }
 
@@ -185,9 +220,12 @@ impl Streams {
 
     /// A packet with this arrived.
     pub fn on_arrived(&mut self, carried: &Carried) {
-        for piece in [carried.stream, carried.data].into_iter().flatten() {
+        for piece in carried.pieces() {
             if let Some(outbox) = slot(&mut self.out, piece.space) {
                 outbox.on_acked(piece.range());
+                if piece.space == Space::Data {
+                    self.compressed.on_acked(piece.offset, outbox);
+                }
             }
         }
         if carried.done {
@@ -197,7 +235,7 @@ impl Streams {
 
     /// A packet with this is lost: what matters of it is said again.
     pub fn on_lost(&mut self, carried: &Carried) {
-        for piece in [carried.stream, carried.data].into_iter().flatten() {
+        for piece in carried.pieces() {
             if let Some(outbox) = slot(&mut self.out, piece.space) {
                 outbox.on_lost(piece.range());
             }
@@ -259,18 +297,57 @@ impl Streams {
             outbox.on_lost(range);
             return None;
         }
-        Some(Piece { space, offset: range.start, length: u32::try_from(length).unwrap_or(u32::MAX) })
+        Some(Piece::new(space, range))
+    }
+
+    /// Writes the next bytes of files; says whether they are compressed. Others go to the packet's end.
+    fn write_data(&mut self, writer: &mut Writer<'_>, source: &mut dyn Source) -> (Option<Piece>, bool) {
+        let Some(outbox) = slot(&mut self.out, Space::Data) else { return (None, false) };
+        let room = writer.room().saturating_sub(bytes_header_length(1 << 61, writer.room(), Extent::ToTheEnd));
+        let Some(mut next) = outbox.peek(room as u64) else { return (None, false) };
+        let room_compressed = writer.room().saturating_sub(compressed::OVERHEAD);
+        let Some(is_compressed) = self.compressed.narrow(&mut next, room_compressed, source) else {
+            return (None, false);
+        };
+        if !is_compressed {
+            next.range.end = next.range.end.min(next.range.start.saturating_add(room as u64));
+        }
+        let range = next.range.clone();
+        outbox.take(next);
+        let written = if is_compressed {
+            self.compressed.write(&range, writer)
+        } else {
+            let length = (range.end - range.start) as usize;
+            writer.all_or_none(|writer| {
+                begin_bytes(Space::Data, range.start, length, Extent::ToTheEnd, writer)?;
+                writer.fill(length, |into| source.read(Space::Data, range.start, into))
+            })
+        };
+        if written.is_err() {
+            outbox.on_lost(range);
+            return (None, false);
+        }
+        (Some(Piece::new(Space::Data, range)), is_compressed)
     }
 }
 
 impl Carried {
     /// Whether there is anything but permissions.
     pub fn has_content(&self) -> bool {
-        self.stream.is_some() || self.data.is_some() || self.done
+        self.pieces().next().is_some() || self.done
+    }
+
+    fn pieces(&self) -> impl Iterator<Item = Piece> + use<> {
+        [self.stream].into_iter().chain(self.data).flatten()
     }
 }
 
 impl Piece {
+    fn new(space: Space, range: Range<u64>) -> Self {
+        let length = range.end.saturating_sub(range.start);
+        Self { space, offset: range.start, length: u32::try_from(length).unwrap_or(u32::MAX) }
+    }
+
     fn range(self) -> Range<u64> {
         self.offset..self.offset.saturating_add(u64::from(self.length))
     }
@@ -294,6 +371,9 @@ fn slot<T>(slots: &mut [Option<T>; SPACES], space: Space) -> &mut Option<T> {
 }
 
 const SPACES: usize = 3;
+
+/// So much room is left in a packet that another piece of a compressed block is worth its header.
+const ROOM_MIN: usize = 100;
 
 /// What a probe repeats at most: about a packet.
 const REPEATED: u64 = 1000;

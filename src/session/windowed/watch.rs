@@ -213,6 +213,9 @@ fn content(frame: &Frame<'_>) -> Content {
         Frame::Ping => Content::Ping,
         Frame::Ack(ref ack) => Content::Ack { delay: ack.delay },
         Frame::Bytes { space, offset, bytes } => Content::Bytes { space, offset, length: bytes.len() },
+        Frame::Compressed(piece) => {
+            Content::Compressed { start: piece.start, length: piece.length, at: piece.at, count: piece.bytes.len() }
+        }
         Frame::MaxBytes { space, limit } => Content::MaxBytes { space, limit },
         Frame::DataBlocked { limit } => Content::DataBlocked { limit },
         Frame::PathChallenge(_) => Content::PathChallenge,

@@ -1,6 +1,7 @@
 //! The thread that reads ahead: a file after the other, from its first byte to its last.
 
 use super::board::{Board, State, Stopped};
+use super::compressing::Press;
 use super::hashes::Hashes;
 use super::resuming::Resumption;
 use super::ring::Block;
@@ -27,6 +28,7 @@ pub(super) struct Ahead {
     pub(super) work: Work,
     /// Groups of holes that may still be announced.
     pub(super) holes_left: u64,
+    pub(super) press: Press,
 }
 
 impl Ahead {
@@ -47,11 +49,15 @@ impl Ahead {
             }
             entry += 1;
         }
-        if self.hand_over().is_ok() {
+        let is_read = self.hand_over().is_ok();
+        if is_read {
             let mut state = self.board.lock();
             state.is_at_end = state.failed.is_none();
         }
         (self.board.wake)();
+        if is_read {
+            self.pass_rest();
+        }
     }
 
     /// Walks a little further than to this entry; says whether there is one.
@@ -199,6 +205,7 @@ impl Ahead {
         if self.filled == 0 {
             return Ok(());
         }
+        self.press.press(&mut self.block, self.filled);
         self.board.lock().pace.add(self.work.end());
         let handed_over = self.put();
         self.work.begin();
@@ -208,7 +215,7 @@ impl Ahead {
     pub(super) fn put(&mut self) -> Result<(), Stopped> {
         self.block.bytes.truncate(std::mem::take(&mut self.filled));
         let end = self.block.end();
-        let mut block = std::mem::replace(&mut self.block, Block { start: end, bytes: Vec::new() });
+        let mut block = std::mem::replace(&mut self.block, Block { start: end, ..Block::default() });
         // What it costs is what it has; a stream often yields little at a time.
         block.bytes.shrink_to_fit();
         if block.bytes.is_empty() {
@@ -216,20 +223,20 @@ impl Ahead {
         }
         loop {
             let is_complete = lock(&self.catalogue).is_complete();
-            let mut has_room = false;
-            let mut state = self.board.wait(|State { ring, void, found, .. }| {
-                has_room = ring.make_room(&block, void);
-                has_room || !is_complete && found.len() < FOUND_MAX
+            self.pass_time(|State { ring, void, found, .. }| {
+                ring.make_room(&block, void) || !is_complete && found.len() < FOUND_MAX
             })?;
-            if has_room {
+            let mut guard = self.board.lock();
+            let state = &mut *guard;
+            if state.ring.make_room(&block, &state.void) {
                 state.ready = end;
                 state.ring.push(block);
                 self.block.bytes = state.ring.take_spare();
-                drop(state);
+                drop(guard);
                 (self.board.wake)();
                 return Ok(());
             }
-            drop(state);
+            drop(guard);
             self.walk_on()?;
         }
     }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What both sides see.
 pub(super) struct Board {
@@ -34,6 +35,8 @@ pub(super) struct State {
     pub(super) pulled: Option<u32>,
     /// Everything below is in the ring, was in it, or is void.
     pub(super) ready: u64,
+    /// How many bytes left, as many as they were by then.
+    pub(super) left: u64,
     pub(super) is_at_end: bool,
     /// The entry that is being read.
     pub(super) current: u32,
@@ -79,6 +82,16 @@ impl Board {
         if has_moved && std::mem::take(&mut state.is_waiting) {
             drop(state);
             self.moved.notify_all();
+        }
+    }
+
+    /// Sleeps until something is moved, and no longer than `time`.
+    pub(super) fn doze(&self, time: Duration) {
+        let mut state = self.lock();
+        if !state.is_stopped {
+            state.is_waiting = true;
+            state = self.moved.wait_timeout(state, time).map_or_else(|error| error.into_inner().0, |(state, _)| state);
+            state.is_waiting = false;
         }
     }
 

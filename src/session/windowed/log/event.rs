@@ -49,6 +49,7 @@ pub enum Content {
     Ping,
     Ack { delay: Duration },
     Bytes { space: Space, offset: u64, length: usize },
+    Compressed { start: u64, length: usize, at: usize, count: usize },
     MaxBytes { space: Space, limit: u64 },
     DataBlocked { limit: u64 },
     PathChallenge,

@@ -41,6 +41,8 @@ pub struct Stats {
     pub in_flight: u64,
     /// What packets are sealed with.
     pub cipher: Option<Cipher>,
+    /// Bytes of files that went, or came, in compressed blocks, and how many bytes these blocks have.
+    pub compressed: (u64, u64),
     /// For how long the transfer was held back by what.
     pub spent: Spent,
 }
@@ -55,6 +57,12 @@ impl<S: Source> Upload<S> {
 }
 
 impl Stats {
+    /// So many bytes on the wire were `plain` bytes of files, without headers and what was sent again.
+    pub fn on_wire(&self, plain: u64) -> u64 {
+        let (before, after) = self.compressed;
+        plain.saturating_sub(before).saturating_add(after).min(plain)
+    }
+
     /// What a connection knows of what it sends.
     pub(in crate::session::windowed) fn of(connection: &mut Connection) -> Self {
         let flight = connection.flight();
@@ -80,6 +88,7 @@ impl Stats {
             min_rtt,
             in_flight,
             cipher: Some(connection.cipher()),
+            compressed: connection.compressed(),
             ..Self::default()
         }
     }
