@@ -200,6 +200,7 @@ impl Getting<'_> {
             // Nobody takes over what this side asked for.
             Answer::TookOver(_) => {}
             Answer::Listed(bytes) => errand.with(|reception| reception.handle_taken(Space::Manifest, bytes)),
+            Answer::At(current) => self.account.current = Some(current),
             Answer::Passed(end) => errand.with(|reception| reception.handle_passed(end)),
             Answer::End(end) => errand.with(|reception| reception.handle_end(end)),
             Answer::Say(bytes) => errand.with(|reception| reception.handle_answer(&bytes)),
@@ -337,6 +338,7 @@ impl Getting<'_> {
             rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
             is_open: expected.is_none(),
             silent_s: silence::seconds(unanswered, now),
+            current: self.account.current.clone().filter(|_| self.is_many()),
             ..Progress::default()
         }))
     }

@@ -148,14 +148,19 @@ fn a_plot_is_drawn_of_what_was_copied_and_of_what_was_not() {
 #[test]
 fn progress_of_a_tree_tells_of_the_file_that_moves() {
     let pair = Pair::new();
-    let (_server, address) = pair.server(&[]);
+    let (_server, address) = pair.server(&["--allow-get"]);
     let (_link, way) = Program::link(address, &["--fault", "rate=16mbit,delay=5ms,mtu=1500"]);
     let folder = pair.here.at("many");
     fs::create_dir(&folder).expect("a folder");
     (0..4).for_each(|number| fs::write(folder.join(number.to_string()), vec![7; 600_000]).expect("a file"));
-    let ended = pair.copy(way, &["-r", text(&folder), "there/", "--compress", "no", "--json"]).expect(0);
-    let current = |event: &Value| event["current"]["name"].as_str().map(str::to_owned);
-    let mut seen: Vec<_> = ended.events().iter().filter_map(current).collect();
-    seen.dedup();
-    assert!(seen.len() > 1 && seen.iter().all(|name| name.starts_with("there/many/")), "{seen:?}");
+    let (back, slowly) = (pair.here.at("back/"), ["--compress", "no", "--json"]);
+    for (arguments, beginning) in
+        [(&["-r", text(&folder), "there/"][..], "there/many/"), (&["--get", "-r", "there/many", text(&back)], "many/")]
+    {
+        let ended = pair.copy(way, &[arguments, &slowly].concat()).expect(0);
+        let current = |event: &Value| event["current"]["name"].as_str().map(str::to_owned);
+        let mut seen: Vec<_> = ended.events().iter().filter_map(current).collect();
+        seen.dedup();
+        assert!(seen.len() > 1 && seen.iter().all(|name| name.starts_with(beginning)), "{seen:?}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::app::exit;
 use crate::chunker::answers::Tally;
+use crate::io::events::Current;
 use crate::io::store::ErrorKind;
 use crate::name::Printable;
 
@@ -13,6 +14,8 @@ pub(super) struct Account {
     pub(super) expected: Option<u64>,
     /// Bytes that an earlier session left, and that need not come.
     pub(super) resumed: u64,
+    /// The file that is being received.
+    pub(super) current: Option<Current>,
     /// Of the file that came last.
     pub(super) sha256: Option<[u8; 32]>,
     /// What the server cannot give, and the first reason.

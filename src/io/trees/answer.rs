@@ -2,6 +2,7 @@
 
 use crate::chunker::answers::Tally;
 use crate::chunker::wanted::Wanted;
+use crate::io::events::Current;
 use crate::io::store::ErrorKind;
 
 /// What is to be told of a transfer, to its client and to others.
@@ -17,6 +18,8 @@ pub enum Answer {
     Written(Vec<u8>),
     /// Everything below this offset is there, or is not wanted.
     Passed(u64),
+    /// This is the file that is being received, if this side has asked for it: told once in a while.
+    At(Current),
     /// The byte space ends there.
     End(u64),
     /// These bytes are for the client.

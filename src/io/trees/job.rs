@@ -45,6 +45,8 @@ pub(super) struct Job {
     contents: Contents,
     has_begun: bool,
     told_passed: u64,
+    /// From when on it is told again which file is being received.
+    tells_at: Instant,
     told_end: bool,
     /// What is said to the client.
     words: Words,
@@ -75,6 +77,7 @@ impl Job {
             contents: Contents::default(),
             has_begun: false,
             told_passed: 0,
+            tells_at: clock::now(),
             told_end: false,
             words: Words::new(),
             meter: Meter::begin(gauge),
@@ -259,6 +262,12 @@ impl Job {
         if passed > self.told_passed {
             self.told_passed = passed;
             answers.push(Answer::Passed(passed));
+            // Once in a while: it is looked up in a table, and for people.
+            let now = clock::now();
+            if self.vet.is_some() && now >= self.tells_at {
+                self.tells_at = now + TELL_EVERY;
+                answers.extend(tree.at(passed).map(Answer::At));
+            }
         }
         answers.extend(self.words.take().map(Answer::Say));
         answers.extend(done);
@@ -337,6 +346,9 @@ impl Job {
         told.push(Answer::Objection { name: self.contents.name.clone(), reason, kind: error.kind() });
     }
 }
+
+/// How often who has asked for files is told which of them comes.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// How long verified files wait at most for others with which they are placed, where the disk is fast.
 const PLACED_WITHIN: Duration = Duration::from_secs(1);

@@ -1,6 +1,8 @@
 //! How a tree stands, for who feeds it: what is there, what is known, and what is still to be done.
 
 use super::Tree;
+use crate::chunker::manifest::Kind;
+use crate::io::events::Current;
 use crate::ranges::RangeSet;
 
 impl Tree {
@@ -53,6 +55,14 @@ impl Tree {
     /// The offset below which everything is there, or of no use any more: of entries that were refused or failed.
     pub fn passed(&mut self) -> u64 {
         self.files.roster.pass(&mut self.received)
+    }
+
+    /// How far the file is that has the byte at `offset`. `None` where nobody knows its size.
+    pub fn at(&mut self, offset: u64) -> Option<Current> {
+        let piece = self.files.roster.layout.locate(offset)?;
+        let entry = self.files.roster.entry(piece.entry).ok()?;
+        let Kind::File { size } = entry.kind else { return None };
+        Some(Current { name: entry.path.to_string(), bytes: piece.offset, size })
     }
 
     /// The path of an entry, where its name is taken.
