@@ -220,7 +220,7 @@ impl Client {
         self
     }
 
-    /// Send only files that are not there with their size and time of change; another one that has the name is replaced. Times are kept,
+    /// Send, or get, only files that are not there with their size and time of change; another one that has the name is replaced. Times are kept,
     /// as with [`Client::preserve`]: the next update goes by them.
     pub fn update(mut self, updates: bool) -> Self {
         self.existing = if updates { Existing::Update(Likeness::Time) } else { Existing::Keep };

@@ -379,7 +379,7 @@ fn what_makes_no_sense_is_said_before_anything_is_sent() {
     expect_usage(client().mode(Mode::Checked).spelling(Spelling::Compact).send([&path], "f"), "spaced spelling");
     expect_usage(client().mode(Mode::Lab).get(["f"], "g"), "--get needs");
     expect_usage(client().mode(Mode::Lab).rehearse([&path], "g"), "--dry-run needs");
-    expect_usage(client().update(true).get(["f"], "g"), "--update is for what is sent");
+    expect_usage(client().update(true).restart(true).get(["f"], "g"), "--update at once");
     expect_usage(client().limit("1mbit".parse().expect("a rate")).get(["f"], "g"), "--limit is for what is sent");
     expect_usage(client().congestion(Congestion::Fixed(1)).get(["f"], "g"), "others fix");
     expect_usage(client().get(["../f"], "g"), "cannot be got");

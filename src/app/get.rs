@@ -209,14 +209,14 @@ impl Getting<'_> {
                 errand.with(|reception| reception.handle_written(bytes));
             }
             Answer::Begins(contents) => self.account.expected = contents.bytes,
-            Answer::Kept(bytes) => self.account.resumed = bytes,
+            Answer::Kept { resumed, there } => (self.account.resumed, self.account.there) = (resumed, there),
             Answer::Placed { path, bytes, sha256 } => self.on_placed(path, bytes, sha256)?,
             Answer::Objection { reason, kind, .. } => {
                 self.account.on_objection(&reason, kind);
                 self.complain(reason)?;
             }
-            Answer::Done { tally, bytes, blake3, .. } => {
-                self.account.on_saved(tally, Outcome { files: tally.placed, bytes, blake3 });
+            Answer::Done { tally, bytes, blake3, there, .. } => {
+                self.account.on_saved(tally, Outcome { files: tally.placed, bytes, blake3, there });
             }
             Answer::Broken(reason) => {
                 let own = self.account.verdict().filter(|(_, code)| *code == exit::LOCAL_FILE);
@@ -308,7 +308,7 @@ impl Getting<'_> {
                     missing,
                     blake3,
                     resumed,
-                    there: 0,
+                    there: saved.there,
                     wire,
                     path: None,
                 }),
@@ -330,11 +330,13 @@ impl Getting<'_> {
         if let Some(note) = self.silence.look(unanswered, self.plan.timeout, now) {
             self.report.note(&Note::Uploading(note))?;
         }
-        let Account { received, expected, resumed, .. } = self.account;
+        let Account { received, expected, resumed, there, .. } = self.account;
+        // What earlier attempts have saved is among what is there, once that is known.
+        let kept = resumed.saturating_add(there.max(self.saved_before));
         self.report.note(&Note::Progress(Progress {
             id: 0,
             bytes: received,
-            size: expected.map_or(received, |expected| expected.saturating_sub(resumed + self.saved_before)),
+            size: expected.map_or(received, |expected| expected.saturating_sub(kept)),
             rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
             is_open: expected.is_none(),
             silent_s: silence::seconds(unanswered, now),

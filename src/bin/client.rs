@@ -60,9 +60,8 @@ fn rehearse(args: ClientArgs) -> anyhow::Result<u8> {
 
 /// What the file says of sending is for sending, as above.
 fn get(args: ClientArgs, settings: &Settings) -> Result<(), Error> {
-    let WindowedArgs { extent, plot, update, checksum, .. } = &args.windowed;
-    let flags = [(plot.is_some(), "--plot"), (*update, "--update"), (*checksum, "--checksum")];
-    let sending = extent.sending().chain(flags.into_iter().filter_map(|(is_used, option)| is_used.then_some(option)));
+    let WindowedArgs { extent, plot, .. } = &args.windowed;
+    let sending = extent.sending().chain(plot.as_ref().map(|_| "--plot"));
     if let Some(option) = sending.into_iter().find(|option| settings.is_typed(option)) {
         refuse(&format!("{option} is for what is sent from here; --get does not know it"));
     }

@@ -102,6 +102,11 @@ impl Client {
             let reason = format!("{option} is for what is sent from here; --get does not know it");
             return Err(Error::usage(reason));
         }
+        if self.restart && matches!(self.existing, Existing::Update(_)) {
+            return Err(Error::usage(
+                "--get does not begin anew with --restart and leave what is here with --update at once",
+            ));
+        }
         let Some(local) = local.to_str() else {
             return Err(Error::usage(format!("{} is not UTF-8, which a name here must be", local.display())));
         };
@@ -115,7 +120,7 @@ impl Client {
             place,
             name,
             existing: self.existing,
-            attributes: self.attributes,
+            attributes: self.kept(),
             sha256: self.sha256,
             restart: self.restart,
             timeout: self.timeout.unwrap_or(WINDOWED_TIMEOUT),
@@ -216,6 +221,8 @@ impl Client {
         let both = [
             (self.recursive, "-r"),
             (self.existing == Existing::Replace, "--overwrite"),
+            (self.existing == Existing::Update(Likeness::Time), "--update"),
+            (self.existing == Existing::Update(Likeness::Content), "--checksum"),
             (self.links, "--links"),
             (self.attributes != Attributes::Fresh, "--preserve"),
             (self.sha256, "--sha256"),
@@ -230,8 +237,6 @@ impl Client {
     fn sending_options(&self) -> impl Iterator<Item = &'static str> {
         let sending = [
             (self.plot.is_some(), "--plot"),
-            (self.existing == Existing::Update(Likeness::Time), "--update"),
-            (self.existing == Existing::Update(Likeness::Content), "--checksum"),
             (!self.exclude.is_empty(), "--exclude"),
             (self.limit.is_some(), "--limit"),
         ];

@@ -129,10 +129,36 @@ fn a_server_that_replaces_nothing_leaves_what_is_the_same_and_refuses_what_is_no
 }
 
 #[test]
+fn an_update_of_what_is_got_brings_what_is_new_and_what_changed() {
+    let pair = Pair::new();
+    let (_server, address) = pair.server(&["--allow-get"]);
+    tree(&pair.there.at("t"), FILES);
+    let (all, place) = (FILES as u64, pair.here.at("from/"));
+    let get = |more: &[&str]| {
+        let ended = pair.copy(address, &[&["--get", "-r", "t", text(&place), "--json"], more].concat()).expect(0);
+        assert_eq!(contents(&pair.here.at("from/t")), contents(&pair.there.at("t")));
+        counts(&ended)
+    };
+    assert_eq!(get(&["--update"]).0, all);
+    assert_eq!(get(&["--update"]), (0, all, 0));
+    // Another content of the same size: the time tells, or the content does.
+    fs::write(pair.there.at("t/d3/f3"), vec![b'!'; 111]).expect("a file");
+    assert_eq!(get(&["--update"]), (1, all - 1, 111));
+    touch(&pair.there.at("t/d4/f4"));
+    assert_eq!(get(&["--checksum"]), (0, all, 0));
+    fs::write(pair.there.at("t/d3/f3"), vec![b'?'; 111]).expect("a file");
+    assert_eq!(get(&["--checksum"]), (1, all - 1, 111));
+    let said = pair.copy(address, &["--get", "-r", "t", text(&place), "--checksum"]).expect(0);
+    said.saying("40 files were there already");
+}
+
+#[test]
 fn options_that_contradict_each_other_are_an_error() {
     let pair = Pair::new();
     let (local, _) = pair.here.file("f", 10);
-    for options in [&["--update", "--overwrite"][..], &["--checksum", "--overwrite"], &["--update", "--get"]] {
+    for options in
+        [&["--update", "--overwrite"][..], &["--checksum", "--overwrite"], &["--update", "--restart", "--get"]]
+    {
         let to_nobody: SocketAddr = "127.0.0.1:9".parse().expect("an address");
         pair.copy(to_nobody, &[&[text(&local), "f"], options].concat()).expect(2);
     }

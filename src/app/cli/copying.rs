@@ -65,7 +65,7 @@ pub struct WindowedArgs {
     /// Replace files that exist there (with --get, here); otherwise they are refused.
     #[arg(long)]
     pub overwrite: bool,
-    /// Send only what is not there: a file of the same size and time of change is left alone, another one is replaced. Implies --preserve, since
+    /// Send (with --get, get) only what is not there: a file of the same size and time of change is left alone, another one is replaced. Implies --preserve, since
     /// the next --update goes by the times.
     #[arg(long, conflicts_with = "overwrite")]
     pub update: bool,

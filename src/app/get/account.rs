@@ -14,6 +14,8 @@ pub(super) struct Account {
     pub(super) expected: Option<u64>,
     /// Bytes that an earlier session left, and that need not come.
     pub(super) resumed: u64,
+    /// Bytes of files that were here already.
+    pub(super) there: u64,
     /// The file that is being received.
     pub(super) current: Option<Current>,
     /// Of the file that came last.
@@ -35,6 +37,8 @@ pub(super) struct Outcome {
     pub(super) files: u64,
     pub(super) bytes: u64,
     pub(super) blake3: Option<[u8; 32]>,
+    /// Files besides that were here already.
+    pub(super) there: u64,
 }
 
 impl Account {

@@ -2,7 +2,7 @@
 
 use super::outset::GetPlan;
 use super::place::Place;
-use crate::chunker::request::Earlier;
+use crate::chunker::request::{Earlier, Existing};
 use crate::chunker::wanted::Wish;
 use crate::io::pour::Pour;
 use crate::io::store::tree::Peer;
@@ -84,6 +84,7 @@ pub(super) fn earlier(plan: &GetPlan, is_tried: bool) -> Earlier {
     let is_there = |wish: &Wish| wish.name.as_ref().is_none_or(|name| folder.join(name.as_str()).exists());
     // What lies deeper is not looked for: to wait in vain costs a round trip.
     let may_be = is_tried
+        || matches!(plan.existing, Existing::Update(_))
         || may_hold_unfinished(folder)
         || plan.wanted.is_recursive && folder.exists() && plan.wanted.wishes.iter().any(is_there);
     match (is_tried, plan.restart) {

@@ -5,6 +5,7 @@ use super::{TELL_EVERY, Throttle};
 use crate::chunker::answers::{Answer, AnswerReader, AnswerWriter, Fate, Objection, Tally};
 use crate::chunker::groups::OFFERED_TO_SERVER_MAX;
 use crate::chunker::manifest::Kind;
+use crate::chunker::request::Earlier;
 use crate::chunker::wanted::{Pace, Wanted};
 use crate::harbour::{FULL, Harbour};
 use crate::io::events::windowed::{PathNote, WindowedNote, WireNote};
@@ -125,6 +126,7 @@ impl Giving {
             earlier: wanted.earlier,
             memory: None,
             held_max: OFFERED_TO_SERVER_MAX,
+            awaits: wanted.earlier == Earlier::Awaited,
             ..Resumption::default()
         };
         let sources = Sources::beneath(&self.store, wanted.clone()).compressing(wanted.compression);
@@ -166,8 +168,13 @@ impl Giving {
             match gift.answers.next(&mut rest) {
                 Ok(Some(Answer::Held(held))) => gift.feed.lock().handle_held(held),
                 Ok(Some(Answer::Looked(entries))) => gift.feed.lock().handle_looked(entries),
-                // Nobody who gets files asks for an update.
-                Ok(Some(Answer::There(_) | Answer::Content { .. })) => {}
+                Ok(Some(Answer::There(entries))) => {
+                    let void = gift.feed.lock().handle_there(entries);
+                    if let Some(void) = void {
+                        harbour.with(id, now, |reception| reception.handle_void(void));
+                    }
+                }
+                Ok(Some(Answer::Content { entry, blake3 })) => gift.feed.lock().handle_content(entry, blake3),
                 Ok(None) => return,
                 Ok(Some(Answer::End(tally))) => gift.tally = tally,
                 Ok(Some(Answer::Objection(objection))) => {

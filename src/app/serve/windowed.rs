@@ -172,7 +172,7 @@ impl Unloading {
                 }
             }
             // Only who gets files wants to know.
-            Answer::Placed { .. } | Answer::Kept(_) | Answer::At(_) => {}
+            Answer::Placed { .. } | Answer::Kept { .. } | Answer::At(_) => {}
             Answer::Listed(bytes) => harbour.with(id, now, |reception| reception.handle_taken(Space::Manifest, bytes)),
             Answer::Passed(end) => harbour.with(id, now, |reception| reception.handle_passed(end)),
             Answer::End(end) => harbour.with(id, now, |reception| reception.handle_end(end)),

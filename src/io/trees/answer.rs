@@ -25,7 +25,12 @@ pub enum Answer {
     /// These bytes are for the client.
     Say(Vec<u8>),
     /// So many bytes, in all so far, an earlier session left and need not come.
-    Kept(u64),
+    Kept {
+        /// Of files that are gone on with.
+        resumed: u64,
+        /// Of files that are there whole.
+        there: u64,
+    },
     /// This transfer goes on with what another session of the same peer, by its number, had.
     TookOver(u64),
     /// An entry is not taken, or came to nothing; for the operator.

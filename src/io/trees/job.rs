@@ -249,10 +249,10 @@ impl Job {
             answers.push(Answer::Begins(self.contents.clone()));
         }
         answers.extend(told);
-        let kept = tree.resumed();
-        if kept > self.told_kept {
-            self.told_kept = kept;
-            answers.push(Answer::Kept(kept));
+        let (resumed, (_, there)) = (tree.resumed(), tree.there());
+        if resumed.saturating_add(there) > self.told_kept {
+            self.told_kept = resumed.saturating_add(there);
+            answers.push(Answer::Kept { resumed, there });
         }
         if let Some(end) = tree.end().filter(|_| !self.told_end) {
             self.told_end = true;
