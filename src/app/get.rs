@@ -15,13 +15,14 @@ use super::contact::{self, Attempt, CLOSED_AFTER, Errand, STOPPED, TELL_EVERY, W
 use super::exit;
 use crate::chunker::answers::{Answer, AnswerReader};
 use crate::io::driver::Application;
-use crate::io::events::windowed::{UploadNote, WindowedNote, WireNote};
+use crate::io::events::windowed::{LinkNote, UploadNote, WindowedNote, WireNote};
 use crate::io::events::{Finished, MODE_GET, Note, Progress, Report, Transfer};
 use crate::io::identity::KnownHosts;
 use crate::io::signals::Interrupt;
 use crate::io::trees::{self, Order, Saved};
 use crate::io::udp::Wire;
 use crate::packet::windowed::frame::Space;
+use crate::session::congestion::Choice;
 use crate::session::handshake::{Failure, PublicKey};
 use crate::session::windowed::caller::Dialer;
 use crate::session::windowed::connection::{End, NO_ERROR, PROTOCOL_VIOLATION};
@@ -311,6 +312,7 @@ impl Getting<'_> {
                     there: saved.there,
                     wire,
                     path: None,
+                    link: self.link(),
                 }),
                 ..Finished::default()
             })))?;
@@ -319,6 +321,12 @@ impl Getting<'_> {
             None => Ok(Attempt::Over(exit::DONE)),
             Some(verdict) => self.fail(caller, verdict),
         }
+    }
+
+    /// How what was got came here.
+    fn link(&self) -> Option<LinkNote> {
+        let congestion = Choice::from(self.plan.wanted.pace).to_string();
+        self.stats.cipher.map(|cipher| LinkNote { congestion, cipher: cipher.to_string() })
     }
 
     fn tell_progress(&mut self, now: Instant) -> io::Result<()> {

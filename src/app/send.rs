@@ -298,6 +298,7 @@ impl Sending<'_> {
             blake3: digests.map(|(blake3, _)| hex::encode(blake3)),
             wire: Some(WireNote::new(&self.stats, self.stats.acknowledged)),
             path: Some(path),
+            link: None,
         };
         self.report.note(&Note::Finished(Box::new(Finished {
             id: 0,

@@ -393,8 +393,16 @@ mod tests {
 
     #[test]
     fn the_rate_counts_what_was_sent_and_not_what_was_there() {
-        let windowed =
-            WindowedNote { files: 2, missing: 0, resumed: 75_000_000, there: 38, blake3: None, wire: None, path: None };
+        let windowed = WindowedNote {
+            files: 2,
+            missing: 0,
+            resumed: 75_000_000,
+            there: 38,
+            blake3: None,
+            wire: None,
+            path: None,
+            link: None,
+        };
         let finished = Finished {
             name: "t".into(),
             bytes: 100_000_000,

@@ -255,6 +255,8 @@ fn words_of(progress: &Progress) -> String {
             let limit = progress.limit.filter(|_| board::width() >= WIDE);
             limit.map_or_else(|| path.clone(), |limit| format!("{path}, limited by {}", limit.words()))
         }
+        // Who receives knows of nothing that was sent again.
+        (None, Some(rtt), None) if progress.retransmissions == 0 => format!("rtt {rtt:.1} ms"),
         (None, Some(rtt), None) => format!("rtt {rtt:.1} ms, {} again", progress.retransmissions),
         (None, None, _) => format!("{} again", progress.retransmissions),
     }

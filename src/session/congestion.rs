@@ -13,6 +13,7 @@ mod controller;
 pub mod cubic;
 pub mod fixed;
 
+use crate::chunker::wanted::Pace;
 use crate::rate::NotARate;
 use std::fmt;
 use std::str::FromStr;
@@ -35,6 +36,16 @@ pub enum Choice {
     Background,
     /// [`Fixed`], at so many **bytes** per second.
     Fixed(u64),
+}
+
+impl From<Pace> for Choice {
+    fn from(pace: Pace) -> Self {
+        match pace {
+            Pace::Bbr => Self::Bbr,
+            Pace::Cubic => Self::Cubic,
+            Pace::Background => Self::Background,
+        }
+    }
 }
 
 impl Choice {

@@ -44,7 +44,7 @@ fn permissions_and_times_are_kept_where_that_is_asked_for_and_are_as_with_cp_oth
     }
     dated(&tree.join("sub"), 0o1755);
     dated(&tree, 0o555);
-    pair.copy(address, &["-rp", text(&tree), "kept/"]).expect(0);
+    pair.copy(address, &["-r", "--preserve", text(&tree), "kept/"]).expect(0);
     let there = pair.there.at("kept/t");
     let (seconds, nanoseconds) = (1_000_000_000, 123_456_789);
     for (name, mode) in

@@ -140,7 +140,7 @@ const CLIENT_EXAMPLES: &str = "Examples:
   client lab.example:12300 -r photos notes.txt backup/  several, into a folder
   tar c photos | client 192.0.2.7:12300 - photos.tar    standard input
   client lab.example:12300 a.iso a.iso --overwrite      if it is there already
-  client lab.example:12300 -rp photos backup/ --exclude '*.tmp' --limit 10mbit
+  client lab.example:12300 -r photos backup/ --update   only what differs
   client --get lab.example:12300 photo.jpg photo.jpg    from there, if allowed
   client --get lab.example:12300 -r photos here/        a folder from there
   client lab.example:12300 -rp photos backup/ --exclude '*.tmp' --limit 10mbit

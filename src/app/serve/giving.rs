@@ -1,12 +1,15 @@
 //! Files that clients get: what the disk reads goes to the harbour, and people are told.
 
+mod shared;
+
+use self::shared::Shared;
 use super::windowed::{Known, TAKEN_OVER, shown};
 use super::{TELL_EVERY, Throttle};
 use crate::chunker::answers::{Answer, AnswerReader, AnswerWriter, Fate, Objection, Tally};
 use crate::chunker::groups::OFFERED_TO_SERVER_MAX;
 use crate::chunker::manifest::Kind;
 use crate::chunker::request::Earlier;
-use crate::chunker::wanted::{Pace, Wanted};
+use crate::chunker::wanted::Wanted;
 use crate::harbour::{FULL, Harbour};
 use crate::io::events::windowed::{PathNote, WindowedNote, WireNote};
 use crate::io::events::{Finished, MODE_GET, Note, Progress, Report, Transfer};
@@ -14,16 +17,13 @@ use crate::io::sources::{Feed, Found, News, Resumption, Sources};
 use crate::io::store::Store;
 use crate::io::trees::Contents;
 use crate::io::udp::Waker;
-use crate::packet::windowed::frame::Space;
 use crate::session::congestion::Choice;
 use crate::session::handshake::PublicKey;
 use crate::session::windowed::connection::PROTOCOL_VIOLATION;
-use crate::session::windowed::streams::{Form, Source};
 use crate::session::windowed::upload::Stats;
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The transfers in which clients get files.
@@ -58,26 +58,6 @@ struct Gift {
     told_at: Option<Instant>,
     /// When it was last given all that it gets at a time.
     sated_at: Option<Instant>,
-}
-
-/// The feed, for the machine and for us; both are on one thread.
-#[derive(Clone)]
-struct Shared(Arc<Mutex<Feed>>);
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Feed> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Source for Shared {
-    fn read(&mut self, space: Space, offset: u64, into: &mut [u8]) -> bool {
-        self.lock().read(space, offset, into)
-    }
-
-    fn form(&mut self, range: Range<u64>, may_compress: bool) -> Form {
-        self.lock().form(range, may_compress)
-    }
 }
 
 impl Giving {
@@ -115,11 +95,7 @@ impl Giving {
                 None => Ok(()),
             };
         }
-        let choice = match wanted.pace {
-            Pace::Bbr => Choice::Bbr,
-            Pace::Cubic => Choice::Cubic,
-            Pace::Background => Choice::Background,
-        };
+        let choice = Choice::from(wanted.pace);
         let waker = self.waker.clone();
         // What it holds is compared with what is read again: to remember what many get would have no end.
         let resumption = Resumption {
@@ -243,6 +219,7 @@ impl Giving {
                 there: 0,
                 wire,
                 path,
+                link: None,
             }),
             ..Finished::default()
         })))?;
@@ -278,7 +255,7 @@ impl Gift {
             client,
             wanted,
             is_succeeded: false,
-            feed: Shared(Arc::new(Mutex::new(feed))),
+            feed: Shared::new(feed),
             writer: None,
             refused: 0,
             files: 0,

@@ -276,6 +276,7 @@ impl Unloading {
                 there,
                 wire: None,
                 path: None,
+                link: None,
             }),
             ..Finished::default()
         })))

@@ -155,6 +155,18 @@ pub struct WindowedNote {
     /// What sending it was like.
     #[serde(flatten)]
     pub path: Option<PathNote>,
+    /// How it was sent, as far as who received it knows.
+    #[serde(flatten)]
+    pub link: Option<LinkNote>,
+}
+
+/// How files that were got came here.
+#[derive(Clone, Debug, Serialize)]
+pub struct LinkNote {
+    /// Which congestion control was asked for.
+    pub congestion: String,
+    /// What packets were sealed with.
+    pub cipher: String,
 }
 
 /// What compressing has brought.
@@ -255,6 +267,9 @@ impl WindowedNote {
         text += &self.wire.map_or(String::new(), |wire| wire.words());
         if let Some(path) = &self.path {
             text += &path.words(rtt_ms);
+        }
+        if let Some(LinkNote { congestion, cipher }) = &self.link {
+            text += &format!(", rtt {:.2} ms, {congestion}, {cipher}", rtt_ms.unwrap_or_default());
         }
         if self.missing > 0 {
             text += &format!(", {} not copied", self.missing);
