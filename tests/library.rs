@@ -1,6 +1,6 @@
 //! The library as other programs use it: a client and a server in one process, over real sockets.
 
-use homing::{Canceller, Client, Congestion, Error, Mode, Note, RunningServer, Server, Spelling, Summary};
+use homing::{Canceller, Client, Compression, Congestion, Error, Mode, Note, RunningServer, Server, Spelling, Summary};
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -57,8 +57,11 @@ impl World {
     }
 }
 
+/// Bytes that no compression makes fewer: a limit on the wire is then one of the file.
 fn content(size: usize) -> Vec<u8> {
-    (0..size).map(|at| (at * 31 % 251) as u8).collect()
+    let mut bytes = vec![0; size];
+    fastrand::Rng::with_seed(7).fill(&mut bytes);
+    bytes
 }
 
 fn heard() -> (Arc<Mutex<Vec<Note>>>, impl FnMut(&Note) + Send + 'static) {
@@ -213,7 +216,8 @@ fn another_key_is_an_error_of_its_own() {
 #[test]
 fn a_call_is_cancelled_from_another_thread_and_nothing_is_left() {
     let world = World::new();
-    let (path, _) = world.file("f", 2_000_000);
+    // By stop-and-wait that takes half a second at least, and by the limit much longer.
+    let (path, _) = world.file("f", 20_000_000);
     let server = world.server().start().expect("a server");
     for mode in [Mode::Lab, Mode::Windowed] {
         let canceller = Arc::new(Mutex::new(None::<Canceller>));
@@ -374,7 +378,7 @@ fn what_makes_no_sense_is_said_before_anything_is_sent() {
     expect_usage(client().send([&path], ""), "REMOTE is empty");
     expect_usage(client().send([] as [&Path; 0], "f"), "nothing");
     expect_usage(client().mode(Mode::Lab).overwrite(true).send([&path], "f"), "--overwrite needs");
-    expect_usage(client().mode(Mode::Lab).compress(homing::Compression::No).send([&path], "f"), "--compress needs");
+    expect_usage(client().mode(Mode::Lab).compress(Compression::No).send([&path], "f"), "--compress needs");
     expect_usage(client().mode(Mode::Checked).send([&path, &path], "f"), "several files");
     expect_usage(client().mode(Mode::Checked).spelling(Spelling::Compact).send([&path], "f"), "spaced spelling");
     expect_usage(client().mode(Mode::Lab).get(["f"], "g"), "--get needs");
