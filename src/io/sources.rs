@@ -552,7 +552,8 @@ mod tests {
         while ahead.sendable(0).is_none_or(|range| range.end < 16 << 20) {
             woken.recv_timeout(Duration::from_secs(20)).expect("it goes on");
         }
-        assert!(woken.recv_timeout(Duration::from_millis(50)).is_err(), "it waits");
+        // A word of what is there may be late; more is not there.
+        while woken.recv_timeout(Duration::from_millis(50)).is_ok() {}
         assert_eq!(ahead.sendable(0), Some(0..16 << 20));
         let (bytes, digests) = drain(&mut ahead, &woken, 1 << 20);
         assert!(bytes == large);
