@@ -85,7 +85,7 @@ impl Partials {
     }
 
     /// Takes in an entry: what an earlier session left of it, or, if it `may_begin`, an empty file. False if there is nothing, or another
-    /// server has it. Gives the session that it was taken from.
+    /// server has it. Gives the session that it was taken from. A later session has it for good, however late an earlier one's bytes come.
     pub(super) fn open(
         &mut self,
         entry: u32,
@@ -95,6 +95,9 @@ impl Partials {
     ) -> Result<Option<Option<u64>>, StoreError> {
         let store = Arc::clone(&place.store);
         let mut claims = store.claims();
+        if claims.get(&names.part).is_some_and(|other| other.session > session) {
+            return Err(place.error(Cause::TakenOver));
+        }
         let other = claims.remove(&names.part);
         if let Some(other) = &other {
             // Closed, it is unlocked.

@@ -277,6 +277,23 @@ mod tests {
     pub(super) const PLACED: Option<Outcome> = Some(Outcome { placed: 1, refused: 0, failed: 0 });
 
     #[test]
+    fn late_bytes_of_an_earlier_session_take_nothing_from_a_later_one() {
+        let (root, bytes) = (root(), content(0));
+        let store = store(root.path(), 1);
+        // Both know of the file before anything of it is there.
+        let mut earlier = listed(&store, peer(1, 1), SIZE);
+        let mut later = listed(&store, peer(1, 2), SIZE);
+        write(&mut later, &bytes, 0..1000).expect("taken");
+        write(&mut earlier, &bytes, 0..500).expect("dropped");
+        let failed = std::iter::from_fn(|| earlier.poll_event()).find(|event| matches!(event, Event::Failed { .. }));
+        let Some(Event::Failed { error, .. }) = failed else { panic!("it goes on") };
+        assert!(error.to_string().contains("another session"), "{error}");
+        write(&mut later, &bytes, 1000..SIZE).expect("taken");
+        assert_eq!(end(&mut later, &bytes), PLACED);
+        assert!(fs::read(root.path().join("f")).expect("it is there") == bytes);
+    }
+
+    #[test]
     fn the_next_session_of_the_same_peer_has_the_groups_that_were_complete_and_reads_none_of_them() {
         let root = root();
         let bytes = content(0);
