@@ -18,7 +18,6 @@ use super::contact::{self, Attempt, CLOSED_AFTER, Errand, STOPPED, TELL_EVERY, W
 use super::exit;
 use crate::chunker::answers::{Answer, AnswerReader};
 use crate::chunker::digests::FileDigest;
-use crate::chunker::request::Existing;
 use crate::io::driver::Application;
 use crate::io::events::windowed::{UploadNote, WindowedNote, WireNote};
 use crate::io::events::{Finished, Note, Progress, Report, Transfer};
@@ -347,10 +346,7 @@ impl Sending<'_> {
     fn fail_with(&mut self, peer: Option<SocketAddr>, (reason, code): Why) -> io::Result<u8> {
         // What is refused may be there since before.
         let unconfirmed = self.unconfirmed.take().filter(|_| matches!(code, exit::REFUSED | exit::NO_ANSWER));
-        let (mut reason, code) = unconfirmed.unwrap_or((reason, code));
-        if code == exit::REFUSED && self.patience.is_tried() && self.plan.existing == Existing::Keep {
-            reason.push_str(BEFORE);
-        }
+        let (reason, code) = unconfirmed.unwrap_or((reason, code));
         let name = self.name.clone();
         self.report.note(&Note::Failed { id: 0, peer, name, reason, exit_code: Some(code) })?;
         Ok(code)
@@ -377,6 +373,3 @@ impl Sending<'_> {
         (text, exit::NOT_CONFIRMED)
     }
 }
-
-/// A server does not say which of the files that exist this client has brought.
-const BEFORE: &str = "; the connection was lost in between: what exists there may be what was saved before that";
